@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/awscli"
 	"github.com/awsauth-guard/awsauth-guard/internal/edit"
 	"github.com/awsauth-guard/awsauth-guard/internal/migrate"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
@@ -77,13 +77,13 @@ func quotedEach(texts []string, quote func(string) string) []string {
 // eksctlEntry returns the command of eksctl. Without --no-duplicate-arns eksctl appends a second entry for an ARN that has one
 // (eksctl-io/eksctl#4957).
 func eksctlEntry(e awsauth.Entry, p principal, clusterName string) string {
-	command := "eksctl create iamidentitymapping --cluster " + shellWord(cmp.Or(clusterName, "CLUSTER"))
+	command := "eksctl create iamidentitymapping --cluster " + awscli.Cluster{Name: clusterName}.Word()
 	if p.id != "" {
 		return command + " --account " + p.id + "\n"
 	}
-	words := []string{command, "--no-duplicate-arns --arn", shellWord(e.ARN), "--username", shellWord(e.Username)}
+	words := []string{command, "--no-duplicate-arns --arn", textutil.ShellWord(e.ARN), "--username", textutil.ShellWord(e.Username)}
 	for _, g := range e.Groups {
-		words = append(words, "--group", shellWord(g))
+		words = append(words, "--group", textutil.ShellWord(g))
 	}
 	return strings.Join(words, " ") + "\n"
 }
@@ -102,29 +102,18 @@ func helmEntry(e awsauth.Entry, p principal) (string, error) {
 	return "# below data." + string(e.Section) + " in the template of the ConfigMap\n" + escaped, nil
 }
 
-var plainShellWord = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
-
-// shellWord quotes a text for a POSIX shell, unless it has no special characters.
-func shellWord(text string) string {
-	if plainShellWord.MatchString(text) {
-		return text
-	}
-	return textutil.ShellQuote(text)
-}
-
 // createAccessEntry returns the commands that create an access entry with the access that the entry e of aws-auth gives the principal. EKS refuses
 // groups that begin with system:, so an access policy replaces system:masters. The policy of a preset replaces the groups of the preset.
 func createAccessEntry(o *editOptions, e awsauth.Entry, p principal, chosen preset) string {
 	if p.id != "" {
 		return "# access entries have no counterpart of mapAccounts: create one for each principal of " + p.id
 	}
-	on := ofCluster(o)
-	command := "aws eks create-access-entry" + on + " --principal-arn " + principalWithPath(p)
+	command := o.awsCluster().AccessEntry("create", principalWithPath(p))
 	if chosen.nodeType != "" {
 		return command + " --type " + chosen.nodeType
 	}
 	if e.Username != migrate.DefaultUsername(p.ARN) && access.ReservedPrefix(e.Username) == "" {
-		command += " --username " + shellWord(e.Username)
+		command += " --username " + textutil.ShellWord(e.Username)
 	}
 	policy := chosen.policy
 	if slices.Contains(e.Groups, access.Masters) {
@@ -132,7 +121,7 @@ func createAccessEntry(o *editOptions, e awsauth.Entry, p principal, chosen pres
 	}
 	groups := slices.DeleteFunc(entryGroups(e.Groups), func(g string) bool { return slices.Contains(chosen.groups, g) })
 	if len(groups) > 0 {
-		command += groupsFlag(groups)
+		command += awscli.GroupsFlag(groups)
 	}
 	return command + associatePolicy(o, p, principalWithPath(p), policy)
 }
@@ -154,22 +143,13 @@ func (a *app) noteReserved(username string, groups []string) {
 	}
 }
 
-// groupsFlag returns the flag of the AWS CLI with the groups of an access entry, with a leading space. Without groups it is the JSON of an
-// empty list, because the AWS CLI needs a value.
-func groupsFlag(groups []string) string {
-	if len(groups) == 0 {
-		return " --kubernetes-groups '[]'"
-	}
-	return " --kubernetes-groups " + strings.Join(quotedEach(groups, shellWord), " ")
-}
-
 // associatePolicy returns the command that associates an access policy, after the characters that join it to another command. It returns ""
 // if there is no policy. arn is the ARN of the principal, quoted for a shell.
 func associatePolicy(o *editOptions, p principal, arn, policy string) string {
 	if policy == "" {
 		return ""
 	}
-	return " && aws eks associate-access-policy" + ofCluster(o) + " --principal-arn " + arn + " --policy-arn " + policyARN(o, p, policy) + " --access-scope type=cluster"
+	return " && " + o.awsCluster().AssociatePolicy(arn, p.Partition, policy)
 }
 
 // accessEntryOf returns the access entry of the first of the principals that has one in the cluster. It tells the user and returns false if
@@ -182,7 +162,7 @@ func (e *editRun) accessEntryOf(named []principal) (p principal, arn string, fou
 		}
 		for _, entry := range e.policy.Cluster.AccessEntries {
 			if p.has(entry.PrincipalARN) {
-				return p, shellWord(entry.PrincipalARN), true
+				return p, textutil.ShellWord(entry.PrincipalARN), true
 			}
 		}
 		names = append(names, p.String())
@@ -193,25 +173,9 @@ func (e *editRun) accessEntryOf(named []principal) (p principal, arn string, fou
 	return principal{}, "", false
 }
 
-// policyARN returns the ARN of an access policy. AWS documents the ARNs only for the partition aws, so for another partition it returns a
-// command substitution that looks the ARN up.
-func policyARN(o *editOptions, p principal, policy string) string {
-	if p.Partition == "aws" {
-		return "arn:aws:eks::aws:cluster-access-policy/" + policy
-	}
-	return `"$(aws eks list-access-policies` + withRegion(o) + ` --query "accessPolicies[?name=='` + policy + `'].arn" --output text)"`
-}
-
-// ofCluster returns the flags of the AWS CLI that name the cluster and its region.
-func ofCluster(o *editOptions) string {
-	return " --cluster-name " + shellWord(o.clusterName) + withRegion(o)
-}
-
-func withRegion(o *editOptions) string {
-	if o.region == "" {
-		return ""
-	}
-	return " --region " + shellWord(o.region)
+// awsCluster returns the cluster of the flags for commands of the AWS CLI.
+func (o *editOptions) awsCluster() awscli.Cluster {
+	return awscli.Cluster{Name: o.clusterName, Region: o.region}
 }
 
 // principalWithPath returns the ARN of a principal with its path, as an access entry needs it. If the path of a role is not known, it
@@ -219,9 +183,9 @@ func withRegion(o *editOptions) string {
 func principalWithPath(p principal) string {
 	switch {
 	case p.withPath != "":
-		return shellWord(p.withPath)
+		return textutil.ShellWord(p.withPath)
 	case p.IsRole():
-		return `"$(aws iam get-role --role-name ` + shellWord(p.Name()) + ` --query Role.Arn --output text)"`
+		return `"$(aws iam get-role --role-name ` + textutil.ShellWord(p.Name()) + ` --query Role.Arn --output text)"`
 	}
-	return shellWord(p.String())
+	return textutil.ShellWord(p.String())
 }

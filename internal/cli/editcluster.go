@@ -14,7 +14,6 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
-	"github.com/awsauth-guard/awsauth-guard/internal/eks"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
@@ -102,14 +101,9 @@ func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, eksTimeout)
 	defer cancel()
-	doing := "reading the access entries of " + eksPrefix + o.clusterName
-	client, err := eks.New(ctx, o.clusterName, o.region, ca)
+	_, read, err := newEKSReader(ctx, o.clusterName, o.region, ca)
 	if err != nil {
-		return false, fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName))
-	}
-	read, err := client.Read(ctx)
-	if err != nil {
-		return false, fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName))
+		return false, err
 	}
 	e.policy.Cluster = read
 	if read.Mode != access.ModeAPI {
@@ -149,7 +143,7 @@ func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigM
 	if before.absent {
 		done = "created"
 	}
-	if o.dryRun == dryRunClient {
+	if o.dryRun.is(dryRunClient) {
 		return e.finish(edit, done+" (dry run)")
 	}
 	cm := liveOrNew(live)
@@ -161,7 +155,7 @@ func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigM
 		return err
 	}
 	// The dry run keeps the user from confirming an edit that the webhook refuses. With --yes the edit itself tells.
-	if dry := o.dryRun == dryRunServer; dry || !o.yes {
+	if dry := o.dryRun.is(dryRunServer); dry || !o.yes {
 		if refused, err := a.sendAWSAuth(ctx, c, cm, true); refused || err != nil {
 			return e.refused(refused, err)
 		}

@@ -11,9 +11,9 @@ import (
 	"path/filepath"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
-	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/edit"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -24,11 +24,9 @@ func (e *editRun) editFile(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the manifest: %w", err)
 	}
-	cfg := config.Default()
-	if o.config != "" {
-		if cfg, err = config.Load(o.config); err != nil {
-			return err
-		}
+	cfg, err := loadConfig(o.config)
+	if err != nil {
+		return err
 	}
 	if err := e.configure(ctx, cfg); err != nil {
 		return err
@@ -86,7 +84,7 @@ func (a *app) singleManifest(name string, src []byte) (awsauth.Manifest, error) 
 	for _, key := range manifests[0].Object.NotText { // the text of such a section counts as empty
 		if awsauth.IsSection(key.Value) {
 			return awsauth.Manifest{}, fmt.Errorf("%s:%d:%d: %s is not a text, so the API server refuses the manifest, and an edit would replace its content; repair it first with kubectl awsauth lint --fix %s",
-				name, key.Line, key.Column, key.Value, shellWord(name))
+				name, key.Line, key.Column, key.Value, textutil.ShellWord(name))
 		}
 	}
 	return manifests[0], nil
@@ -125,15 +123,13 @@ func (e *editRun) writeManifest(before, src []byte, change textEdit, result stri
 		return e.finishJSON(result, src)
 	case !o.inPlace:
 		if result == "unchanged" {
-			for _, note := range change.notes {
-				a.note("%s", note)
-			}
+			e.showNotes(change)
 			a.note("configmap/aws-auth unchanged")
 		}
 		_, err := a.stdout.Write(src)
 		return outputError(err)
 	case result == "unchanged":
-	case o.dryRun == dryRunClient:
+	case o.dryRun.is(dryRunClient):
 		result += " (dry run)"
 	default:
 		if err := replaceFile(o.file, before, src); err != nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -190,25 +189,11 @@ func (ed *editor) open(ctx context.Context, text []byte) ([]byte, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("running the editor %s: %w; set KUBE_EDITOR or EDITOR to another one", editor, err)
 	}
-	edited, readErr := readEdited(name)
-	return edited, errors.Join(err, readErr)
-}
-
-// readEdited reads the file that the editor wrote. It fails if the file is larger than maxFile.
-func readEdited(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("reading the edited text: %w", err)
+	edited, readErr := readNamedFile(name)
+	if readErr != nil {
+		return nil, errors.Join(err, fmt.Errorf("reading the edited text: %w", readErr))
 	}
-	defer f.Close()
-	edited, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(edited) > maxFile {
-		err = &tooLargeError{name}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the edited text: %w", err)
-	}
-	return edited, nil
+	return edited, err
 }
 
 // editorCommand returns the command that opens a file in the user's editor. Like kubectl, it runs an editor with quotes in its command by a

@@ -26,9 +26,7 @@ func (e *editRun) show(w io.Writer, before editedVersion, edit textEdit, after *
 	for i := range e.last.Findings {
 		e.last.Findings[i].InText = inText
 	}
-	for _, note := range edit.notes {
-		a.note("%s", note)
-	}
+	e.showNotes(edit)
 	if o.format.value != formatJSON {
 		if err := outputError(report.NewText(w, useColours(w)).Add(e.last)); err != nil {
 			return false, err
@@ -42,6 +40,13 @@ func (e *editRun) show(w io.Writer, before editedVersion, edit textEdit, after *
 	return false, e.finish(textEdit{}, resultDenied)
 }
 
+// showNotes prints the notes of an edit.
+func (e *editRun) showNotes(edit textEdit) {
+	for _, note := range edit.notes {
+		e.app.note("%s", note)
+	}
+}
+
 // refused ends an edit that was not written. It returns err.
 func (e *editRun) refused(denied bool, err error) error {
 	if !denied || err != nil {
@@ -53,9 +58,7 @@ func (e *editRun) refused(denied bool, err error) error {
 // finish prints the result of the command.
 func (e *editRun) finish(edit textEdit, result string) error {
 	if result == "unchanged" {
-		for _, note := range edit.notes {
-			e.app.note("%s", note)
-		}
+		e.showNotes(edit)
 	}
 	switch {
 	case e.options.format.value == formatJSON:

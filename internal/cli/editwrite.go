@@ -12,6 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -19,7 +20,7 @@ import (
 type editOptions struct {
 	file                string
 	inPlace             bool
-	dryRun              editDryRun
+	dryRun              dryRunFlag
 	force               string
 	yes                 bool
 	config              string
@@ -48,8 +49,8 @@ func markFilename(cmd *cobra.Command, flag string) {
 // addLiveTo adds the flags to a command that changes aws-auth in a cluster only.
 func (o *editOptions) addLiveTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.Var(&o.dryRun, "dry-run", "client shows the effect without sending anything; server also sends a dry run, which the webhook evaluates; none makes the edit")
-	flags.Lookup("dry-run").NoOptDefVal = dryRunServer
+	o.dryRun.values = []string{dryRunNone, dryRunClient, dryRunServer}
+	o.dryRun.addTo(cmd, "client shows the effect without sending anything; server also sends a dry run, which the webhook evaluates; none makes the edit")
 	flags.StringVar(&o.force, "force", "", "`REASON` to override the rules; in a cluster it is set as the break-glass annotation")
 	flags.BoolVar(&o.yes, "yes", false, "do not ask for confirmation")
 	flags.StringVar(&o.config, "config", "", "GuardConfig `FILE` (default: the guard's own configuration)")
@@ -60,7 +61,6 @@ func (o *editOptions) addLiveTo(cmd *cobra.Command) {
 	o.cluster.addFixedNamespace(cmd)
 	o.format.addTo(cmd)
 	markFilename(cmd, "config")
-	completeFlag(cmd, "dry-run", dryRunNone, string(dryRunClient), dryRunServer)
 	for _, flag := range []string{"force", "cluster-name", "region"} {
 		completeFlag(cmd, flag)
 	}
@@ -77,31 +77,13 @@ func (o *editOptions) check(cmd *cobra.Command) error {
 		return errors.New("--region needs --cluster-name")
 	case o.file == "":
 		return nil
-	case o.dryRun == dryRunServer:
+	case o.dryRun.is(dryRunServer):
 		return errors.New("--dry-run means --dry-run=server, which sends the edit to a cluster; with -f FILE use --dry-run=client")
 	case o.clusterName != "":
 		return errors.New("--cluster-name belongs to the live object; use it without -f")
 	}
 	return o.cluster.rejectFlags("-f")
 }
-
-// editDryRun implements pflag.Value for --dry-run of the commands that change aws-auth. The values are those of kubectl. Empty means none.
-type editDryRun string
-
-// String returns the value.
-func (d *editDryRun) String() string { return string(*d) }
-
-// Set sets the value. It fails unless the value is none, client or server.
-func (d *editDryRun) Set(s string) error {
-	if s != dryRunNone && s != dryRunClient && s != dryRunServer {
-		return errors.New("must be none, client or server")
-	}
-	*d = editDryRun(s)
-	return nil
-}
-
-// Type returns the placeholder of the value in the help text.
-func (*editDryRun) Type() string { return "none|client|server" }
 
 // textEdit is an edit of the texts of aws-auth.
 type textEdit struct {
@@ -127,7 +109,7 @@ type editedVersion struct {
 // fileFlag returns the flag -f, with a space before it, with which another command reads the same file. It is empty for the live object.
 func (v editedVersion) fileFlag() string {
 	if file := v.run.options.file; file != "" {
-		return " -f " + shellWord(file)
+		return " -f " + textutil.ShellWord(file)
 	}
 	return ""
 }

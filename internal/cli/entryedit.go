@@ -9,6 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/edit"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 // sectionEdits collects edits of the sections of one version.
@@ -155,7 +156,7 @@ func (v editedVersion) repairCommands() string {
 	if v.run.options.file == "" {
 		return "kubectl awsauth fix or " + v.editCommand()
 	}
-	return "kubectl awsauth lint --fix " + shellWord(v.run.options.file) + " or " + v.editCommand()
+	return "kubectl awsauth lint --fix " + textutil.ShellWord(v.run.options.file) + " or " + v.editCommand()
 }
 
 // editCommand returns the command that opens a version in an editor.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 	"github.com/awsauth-guard/awsauth-guard/internal/eks"
 )
@@ -20,13 +21,12 @@ const eksPrefix = "EKS cluster "
 // readEKS reads the authentication mode and the access entries from EKS into s. It prints an error for each part that it can't read.
 func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 	s.entriesName = eksPrefix + o.clusterName
-	doing := "reading the access entries of " + s.entriesName
 	ctx, cancel := context.WithTimeout(ctx, eksTimeout)
 	defer cancel()
 	client, err := eks.New(ctx, o.clusterName, o.region, nil)
 	if err != nil {
 		s.entriesUnread = true
-		a.fail(fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName)))
+		a.fail(readEKSError(err, o.clusterName))
 		return
 	}
 	cluster, listed, errs := client.Inspect(ctx)
@@ -34,8 +34,27 @@ func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 	s.entriesUnread = cluster == nil || cluster.Mode == "" || !listed
 	s.entriesListed = listed
 	for _, err := range errs {
-		a.fail(fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName)))
+		a.fail(readEKSError(err, o.clusterName))
 	}
+}
+
+// newEKSReader returns a client for a cluster, with the authentication mode and the access entries of the cluster. If ca is not nil, it
+// returns an error if EKS describes a cluster with another CA.
+func newEKSReader(ctx context.Context, clusterName, region string, ca []byte) (*eks.Client, *access.Cluster, error) {
+	client, err := eks.New(ctx, clusterName, region, ca)
+	if err != nil {
+		return nil, nil, readEKSError(err, clusterName)
+	}
+	read, err := client.Read(ctx)
+	if err != nil {
+		return nil, nil, readEKSError(err, clusterName)
+	}
+	return client, read, nil
+}
+
+// readEKSError adds to an error of the EKS API what the command was doing, and the next step for the user.
+func readEKSError(err error, clusterName string) error {
+	return fmt.Errorf("reading the access entries of %s%s: %w", eksPrefix, clusterName, explainEKS(err, clusterName))
 }
 
 // explainEKS adds the next step for the user to an error of the EKS API.

@@ -157,19 +157,25 @@ func (a *app) readFile(name string) (label string, src []byte, err error) {
 		}
 		return stdinLabel, src, err
 	}
+	src, err = readNamedFile(name)
+	return name, src, err
+}
+
+// readNamedFile reads a file. It returns an error if the file is larger than maxFile.
+func readNamedFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return name, nil, err
+		return nil, err
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return name, nil, fmt.Errorf("%s is a folder; name a file in it", name)
+		return nil, fmt.Errorf("%s is a folder; name a file in it", name)
 	}
-	src, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err == nil && len(src) > maxFile {
 		err = &tooLargeError{name}
 	}
-	return name, src, err
+	return src, err
 }
 
 // tooLargeError means that a file has more than maxFile bytes.

@@ -222,12 +222,9 @@ func (e *ruleError) Unwrap() error { return e.err }
 // override the severities of the configuration. For a rule of access entries, guardConfig stores the severity in
 // o.entryRules.
 func (o *lintOptions) guardConfig() (*config.Config, error) {
-	cfg := config.Default()
-	if o.config != "" {
-		var err error
-		if cfg, err = config.Load(o.config); err != nil {
-			return nil, err
-		}
+	cfg, err := loadConfig(o.config)
+	if err != nil {
+		return nil, err
 	}
 	for _, setting := range o.rules {
 		id, severity, ok := strings.Cut(setting, "=")

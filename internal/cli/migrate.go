@@ -186,18 +186,14 @@ func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *mig
 	}
 	ctx, cancel := context.WithTimeout(ctx, eksTimeout)
 	defer cancel()
-	doing := "reading the access entries of " + eksPrefix + o.clusterName
-	client, err := eks.New(ctx, o.clusterName, o.region, ca)
+	client, read, err := newEKSReader(ctx, o.clusterName, o.region, ca)
 	if err != nil {
-		return fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName))
+		return err
 	}
-	s.client = client
-	if s.cluster, err = client.Read(ctx); err != nil {
-		return fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName))
-	}
+	s.client, s.cluster = client, read
 	account, err := client.Account(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: %w", doing, explainEKS(err, o.clusterName))
+		return readEKSError(err, o.clusterName)
 	}
 	s.account, s.partition = account.ID, account.Partition
 	if s.partition == "aws" { // the ARNs of access policies in this partition are known

@@ -32,10 +32,10 @@ const (
 //   - fargate: EKS user guide, "Amazon EKS Pod execution IAM role", and eksctl create fargateprofile, which write the group system:node-proxier
 //   - windows: EKS user guide, "Deploy Windows nodes on EKS clusters"
 var presets = map[string]preset{
-	"admin":   {groups: []string{"system:masters"}, policy: access.ClusterAdminPolicy},
-	"node":    {username: nodesUsername, groups: []string{"system:bootstrappers", access.NodesGroup}, nodeType: "EC2_LINUX"},
-	"windows": {username: nodesUsername, groups: []string{"system:bootstrappers", access.NodesGroup, access.WindowsProxyGroup}, nodeType: "EC2_WINDOWS"},
-	"fargate": {username: fargateUsername, groups: []string{"system:bootstrappers", access.NodesGroup, access.FargateProxyGroup}, nodeType: "FARGATE_LINUX"},
+	"admin":   {groups: []string{access.Masters}, policy: access.ClusterAdminPolicy},
+	"node":    {username: nodesUsername, groups: []string{access.BootstrappersGroup, access.NodesGroup}, nodeType: "EC2_LINUX"},
+	"windows": {username: nodesUsername, groups: []string{access.BootstrappersGroup, access.NodesGroup, access.WindowsProxyGroup}, nodeType: "EC2_WINDOWS"},
+	"fargate": {username: fargateUsername, groups: []string{access.BootstrappersGroup, access.NodesGroup, access.FargateProxyGroup}, nodeType: "FARGATE_LINUX"},
 	"view": {
 		groups: []string{viewersGroup}, policy: "AmazonEKSViewPolicy",
 		note: "aws-auth has no group for viewing; if the cluster doesn't bind the group " + viewersGroup + " yet, run: kubectl create clusterrolebinding " + viewersGroup + " --clusterrole=view --group=" + viewersGroup,

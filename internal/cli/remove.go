@@ -83,7 +83,7 @@ func (a *app) remove(ctx context.Context, o *removeOptions, text string) error {
 	e := &editRun{app: a, options: &o.editOptions, edit: func(v editedVersion) (textEdit, error) { return removeFrom(v, text, named) }}
 	e.onModeAPI = func() {
 		if _, arn, found := e.accessEntryOf(named); found {
-			a.showCommand("aws eks delete-access-entry" + ofCluster(&o.editOptions) + " --principal-arn " + arn)
+			a.showCommand(o.awsCluster().AccessEntry("delete", arn))
 		}
 	}
 	return e.run(ctx)

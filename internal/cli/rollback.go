@@ -19,14 +19,15 @@ type rollbackOptions struct {
 	historyOptions
 
 	to     int
-	dryRun dryRun
+	dryRun dryRunFlag
 	force  string
 	yes    bool
 	config string
 }
 
 func (a *app) rollbackCommand() *cobra.Command {
-	o := &rollbackOptions{}
+	// In contrast to kubectl's flag, --dry-run has no value client, because a client-side dry run doesn't call the webhook.
+	o := &rollbackOptions{dryRun: dryRunFlag{values: []string{dryRunNone, dryRunServer}}}
 	cmd := &cobra.Command{
 		Use:   "rollback",
 		Short: "Roll aws-auth back to a version that awsauth-guard stored",
@@ -74,44 +75,16 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.rollback(cmd.Context(), o) },
 	}
 	cmd.Flags().IntVar(&o.to, "to", 0, "`NUMBER` of the version (default: the newest good version that differs from the live object)")
-	cmd.Flags().Var(&o.dryRun, "dry-run", "server sends the edit as a dry run, which changes nothing; none sends the real edit")
-	cmd.Flags().Lookup("dry-run").NoOptDefVal = dryRunServer
+	o.dryRun.addTo(cmd, "server sends the edit as a dry run, which changes nothing; none sends the real edit")
 	cmd.Flags().StringVar(&o.force, "force", "", "`REASON` to override the rules; it is set as the break-glass annotation")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask for confirmation")
 	cmd.Flags().StringVar(&o.config, "config", "", "GuardConfig `FILE` (default: the guard's own configuration)")
 	o.addTo(cmd)
 	o.cluster.hideImpersonation()
-	completeFlag(cmd, "dry-run", dryRunNone, dryRunServer)
 	completeFlag(cmd, "force")
 	completeFlagWith(cmd, "to", o.completeVersion)
 	return cmd
 }
-
-// dryRun implements pflag.Value for --dry-run. kubectl's flag also has the value client. This flag doesn't have it, because a client-side
-// dry run doesn't call the webhook.
-type dryRun string
-
-// The values of --dry-run of all commands.
-const (
-	dryRunNone   = "none"
-	dryRunClient = "client"
-	dryRunServer = "server"
-)
-
-// String returns the value.
-func (d *dryRun) String() string { return string(*d) }
-
-// Set sets the value. A value other than none and server is an error.
-func (d *dryRun) Set(s string) error {
-	if s != dryRunNone && s != dryRunServer {
-		return errors.New("must be none or server")
-	}
-	*d = dryRun(s)
-	return nil
-}
-
-// Type returns the placeholder of the value in the help text.
-func (*dryRun) Type() string { return "none|server" }
 
 func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
 	cluster, err := o.cluster.connect()
@@ -142,7 +115,7 @@ func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
 		return err
 	}
 	question := fmt.Sprintf("Restore %s of %s in the context %s?", r.versionName(), h, cluster.name)
-	if ok, err := a.confirmWrite(question, o.yes || o.dryRun == dryRunServer); !ok || err != nil {
+	if ok, err := a.confirmWrite(question, o.yes || o.dryRun.is(dryRunServer)); !ok || err != nil {
 		return err
 	}
 	return r.sendEdit(ctx)
@@ -225,7 +198,7 @@ func (r *rollback) sendEdit(ctx context.Context) error {
 	if err := breakGlass(cm, r.options.force); err != nil {
 		return err
 	}
-	refused, err := a.sendAWSAuth(ctx, r.cluster, cm, r.options.dryRun == dryRunServer)
+	refused, err := a.sendAWSAuth(ctx, r.cluster, cm, r.options.dryRun.is(dryRunServer))
 	if refused || err != nil && strings.Contains(err.Error(), "failed calling webhook") {
 		a.note("%s", r.bypassHint())
 	}
@@ -233,7 +206,7 @@ func (r *rollback) sendEdit(ctx context.Context) error {
 		return err
 	}
 	dry := ""
-	if r.options.dryRun == dryRunServer {
+	if r.options.dryRun.is(dryRunServer) {
 		dry = " (server dry run)"
 	}
 	_, err = fmt.Fprintf(a.stdout, "configmap/aws-auth rolled back to %s%s\n", r.versionName(), dry)

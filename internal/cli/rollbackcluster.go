@@ -45,6 +45,14 @@ func (c *cluster) configMap(ctx context.Context, namespace, name string) (*corev
 	return cm, nil
 }
 
+// loadConfig returns the configuration in a file, or the default configuration if file is empty.
+func loadConfig(file string) (*config.Config, error) {
+	if file == "" {
+		return config.Default(), nil
+	}
+	return config.Load(file)
+}
+
 // clusterConfig returns the configuration from a file or, if the user named none, that of the guard that writes the history. If it can't
 // read the guard's configuration, it notes that and returns the default configuration. An edit may be urgent, and the webhook evaluates it
 // with the right configuration anyway.

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/awscli"
+	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
 type setOptions struct {
@@ -77,13 +79,13 @@ func (a *app) set(ctx context.Context, o *setOptions, text string) error {
 		if !found {
 			return
 		}
-		command := "aws eks update-access-entry" + ofCluster(&o.editOptions) + " --principal-arn " + arn
+		command := o.awsCluster().AccessEntry("update", arn)
 		a.noteReserved(o.username, o.groups)
 		if o.setsUsername && access.ReservedPrefix(o.username) == "" {
-			command += " --username " + shellWord(o.username)
+			command += " --username " + textutil.ShellWord(o.username)
 		}
 		if o.setsGroups {
-			command += groupsFlag(entryGroups(o.groups))
+			command += awscli.GroupsFlag(entryGroups(o.groups))
 		}
 		if slices.Contains(o.groups, access.Masters) {
 			command += associatePolicy(&o.editOptions, p, arn, access.ClusterAdminPolicy)

@@ -74,7 +74,7 @@ func (d *diagnosis) failUnreachable(err error) (Status, string) {
 		c.ID = "private-endpoint"
 		c.Summary = fmt.Sprintf("%s can't be reached, and the cluster's endpoint is private: it is reachable only from its VPC", host)
 		c.User = d.queryCluster("resourcesVpcConfig")
-		c.Admin = "aws eks update-cluster-config --name " + quote(d.ClusterName) + d.withRegion() + " --resources-vpc-config endpointPublicAccess=true,publicAccessCidrs=ADDRESS/32"
+		c.Admin = "aws eks update-cluster-config --name " + quote(d.ClusterName) + d.awsCluster().RegionFlag() + " --resources-vpc-config endpointPublicAccess=true,publicAccessCidrs=ADDRESS/32"
 	case dns:
 		c.ID, c.Summary = "dns", fmt.Sprintf("the name of %s can't be resolved; was the cluster deleted or created again, or is its endpoint private?", host)
 	case isNet && timeout.Timeout():

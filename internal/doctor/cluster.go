@@ -103,7 +103,7 @@ func (d *diagnosis) suspectNoSuchCluster(ctx context.Context) (Status, string) {
 	if d.Principal == "" && asking != owner {
 		return StatusUnknown, summary + ", but the cluster may belong to another account"
 	}
-	c := Cause{ID: "no-such-cluster", Step: stepCluster, Summary: summary, User: "aws eks list-clusters" + d.withRegion() + d.withProfile()}
+	c := Cause{ID: "no-such-cluster", Step: stepCluster, Summary: summary, User: "aws eks list-clusters" + d.awsCluster().RegionFlag() + d.withProfile()}
 	if d.Principal != "" {
 		return d.fail(c)
 	}

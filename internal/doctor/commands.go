@@ -3,12 +3,12 @@ package doctor
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/awscli"
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
@@ -21,30 +21,12 @@ const (
 	profilesCommand = "aws configure list-profiles"
 )
 
-var plainWord = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
+// quote quotes an argument for a POSIX shell if it has special characters.
+func quote(word string) string { return textutil.ShellWord(word) }
 
-// quote quotes an argument for a POSIX shell. If the argument has no special characters, quote returns it unchanged.
-func quote(word string) string {
-	if plainWord.MatchString(word) {
-		return word
-	}
-	return textutil.ShellQuote(word)
-}
-
-// clusterName returns the name of the cluster, quoted for a shell, or the placeholder CLUSTER if the name is not known.
-func (d *diagnosis) clusterName() string {
-	if d.ClusterName == "" {
-		return "CLUSTER"
-	}
-	return quote(d.ClusterName)
-}
-
-// withRegion returns the flag --region with a leading space, or "" if the region is not known.
-func (d *diagnosis) withRegion() string {
-	if d.Region == "" {
-		return ""
-	}
-	return " --region " + quote(d.Region)
+// awsCluster returns the cluster for commands of the AWS CLI.
+func (d *diagnosis) awsCluster() awscli.Cluster {
+	return awscli.Cluster{Name: d.ClusterName, Region: d.Region}
 }
 
 // updateKubeconfig returns the command that writes the context again. The new context has the same profile and assumes no role. If the
@@ -83,7 +65,7 @@ func (d *diagnosis) findPlugin() string {
 
 // updateKubeconfigWith returns the command that writes the context again with this profile. The profile may be empty.
 func (d *diagnosis) updateKubeconfigWith(profile string) string {
-	command := "aws eks update-kubeconfig --name " + d.clusterName() + d.withRegion()
+	command := "aws eks update-kubeconfig --name " + d.awsCluster().Word() + d.awsCluster().RegionFlag()
 	if profile != "" {
 		command += " --profile " + quote(profile)
 	}
@@ -92,7 +74,7 @@ func (d *diagnosis) updateKubeconfigWith(profile string) string {
 
 // queryCluster returns the command that prints a field of EKS's description of the cluster.
 func (d *diagnosis) queryCluster(field string) string {
-	return "aws eks describe-cluster --name " + quote(d.ClusterName) + d.withRegion() + d.withProfile() + " --query cluster." + field
+	return "aws eks describe-cluster --name " + quote(d.ClusterName) + d.awsCluster().RegionFlag() + d.withProfile() + " --query cluster." + field
 }
 
 // principalWithPath returns the ARN of the principal with its path, because EKS requires the path. The ARN is quoted for a shell. If
@@ -138,40 +120,28 @@ func (d *diagnosis) createEntryOf(r awsauth.Resolution) string {
 // at most the right to view, because another person may have created the present principal with the name of the deleted one.
 func (d *diagnosis) replaceEntry(e *access.AccessEntry) string {
 	principal := quote(e.PrincipalARN)
-	command := "aws eks delete-access-entry" + d.ofCluster() + " --principal-arn " + principal + " && "
+	command := d.awsCluster().AccessEntry("delete", principal) + " && "
 	if e.Type != "" && e.Type != access.TypeStandard {
 		return command + d.create(principal, " --type "+quote(e.Type))
 	}
 	return command + d.create(principal, "") + " && " + d.associateView(principal)
 }
 
-// ofCluster returns the flags that name the cluster and its region.
-func (d *diagnosis) ofCluster() string { return " --cluster-name " + d.clusterName() + d.withRegion() }
-
 // create returns the command that creates an access entry for a principal. principal is already quoted for a shell. flags is empty or
 // begins with a space.
 func (d *diagnosis) create(principal, flags string) string {
-	return "aws eks create-access-entry" + d.ofCluster() + " --principal-arn " + principal + flags
+	return d.awsCluster().AccessEntry("create", principal) + flags
 }
 
 // associateView returns the command that associates the access policy for viewing with the access entry of a principal. The command gives
-// no other rights, because only the administrator knows which rights the principal needs. principal is already quoted for a shell. AWS
-// documents the ARN of the policy only for the partition aws, so in other partitions the command looks it up.
+// no other rights, because only the administrator knows which rights the principal needs. principal is already quoted for a shell.
 func (d *diagnosis) associateView(principal string) string {
-	policy := "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy"
-	if p := d.report.Principal; p != nil && !strings.HasPrefix(p.ARN, "arn:aws:") {
-		policy = `"$(aws eks list-access-policies` + d.withRegion() + ` --query "accessPolicies[?name=='AmazonEKSViewPolicy'].arn" --output text)"`
+	partition := "aws"
+	if p := d.report.Principal; p != nil {
+		_, rest, _ := strings.Cut(p.ARN, ":")
+		partition, _, _ = strings.Cut(rest, ":")
 	}
-	return "aws eks associate-access-policy" + d.ofCluster() + " --principal-arn " + principal + " --policy-arn " + policy + " --access-scope type=cluster"
-}
-
-// groupsFlag returns the flag --kubernetes-groups with the groups, with a leading space.
-func groupsFlag(groups []string) string {
-	words := []string{" --kubernetes-groups"}
-	for _, g := range groups {
-		words = append(words, quote(g))
-	}
-	return strings.Join(words, " ")
+	return d.awsCluster().AssociatePolicy(principal, partition, "AmazonEKSViewPolicy")
 }
 
 // addCommand returns the command that gives the principal an entry in aws-auth. It creates aws-auth if the cluster has none. The command has
@@ -193,7 +163,7 @@ func (d *diagnosis) authenticatorLogs() string { return d.logsCommand("access de
 
 func (d *diagnosis) logsCommand(text string) string {
 	return fmt.Sprintf("aws logs start-query%s --log-group-name /aws/eks/%s/cluster --start-time $(($(date +%%s) - 3600)) --end-time $(date +%%s) --query-string %s",
-		d.withRegion(), d.clusterName(), quote(fmt.Sprintf(logsQuery, text)))
+		d.awsCluster().RegionFlag(), d.awsCluster().Word(), quote(fmt.Sprintf(logsQuery, text)))
 }
 
 // awsName returns the part of an ARN after the last slash, such as the name of a role.
@@ -245,5 +215,5 @@ func (d *diagnosis) updateEntry(entry *access.AccessEntry, groups []string) stri
 	if len(all) == len(entry.Groups) {
 		return d.associateView(quote(entry.PrincipalARN))
 	}
-	return "aws eks update-access-entry" + d.ofCluster() + " --principal-arn " + quote(entry.PrincipalARN) + groupsFlag(all)
+	return d.awsCluster().AccessEntry("update", quote(entry.PrincipalARN)) + awscli.GroupsFlag(all)
 }

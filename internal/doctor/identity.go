@@ -171,7 +171,7 @@ func readSTSAnswer(response *http.Response) (stsAnswer, error) {
 	}
 	r := decoded.Response.Result
 	answer.identity = Identity{ARN: r.Arn, Account: r.Account, UserID: r.UserID}
-	if !plainWord.MatchString(r.Arn) || len(r.Arn) > maxARN || !strings.HasPrefix(r.Arn, "arn:") {
+	if quote(r.Arn) != r.Arn || len(r.Arn) > maxARN || !strings.HasPrefix(r.Arn, "arn:") {
 		return stsAnswer{}, errors.New("answered without the ARN of a caller")
 	}
 	return answer, nil

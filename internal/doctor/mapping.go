@@ -119,7 +119,7 @@ func (d *diagnosis) refusedAlthoughMapped(source string) *Cause {
 		return nil
 	}
 	return &Cause{
-		ID: "refused-although-mapped", Step: stepAPIServer, User: "aws eks list-clusters" + d.withRegion() + d.withProfile(),
+		ID: "refused-although-mapped", Step: stepAPIServer, User: "aws eks list-clusters" + d.awsCluster().RegionFlag() + d.withProfile(),
 		Admin: d.authenticatorLogs(),
 		Summary: fmt.Sprintf("%s admits %s, and the API server refuses the token; is it the API server of the cluster %s? EKS may also need some seconds to apply a change",
 			source, d.report.Principal.ARN, d.ClusterName),

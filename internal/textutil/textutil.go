@@ -3,6 +3,7 @@
 package textutil
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,6 +30,17 @@ func Shorten(text string, limit int) string {
 
 // ShellQuote quotes a text as one word for a POSIX shell.
 func ShellQuote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }
+
+// plainWord matches texts that a POSIX shell reads as one word without quotes.
+var plainWord = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
+
+// ShellWord returns a text as one word for a POSIX shell. It quotes the text only if the text has special characters.
+func ShellWord(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return ShellQuote(text)
+}
 
 // Printable returns text with Go escapes instead of control characters, invisible characters and bytes that are not
 // UTF-8.

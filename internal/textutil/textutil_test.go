@@ -26,6 +26,20 @@ func TestShortenKeepsLimitAndUTF8(t *testing.T) {
 	}
 }
 
+func TestShellWordQuotesOnlySpecialCharacters(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"arn:aws:iam::111122223333:role/a+b=c,d.e@f": "arn:aws:iam::111122223333:role/a+b=c,d.e@f",
+		"":                "''",
+		"{{SessionName}}": "'{{SessionName}}'",
+		"it's $HOME":      `'it'\''s $HOME'`,
+	} {
+		if got := textutil.ShellWord(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestPrintableEscapesInvisibleCharacters(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
