@@ -3,6 +3,7 @@ package awsauth
 import (
 	"errors"
 	"maps"
+	"reflect"
 )
 
 // ManifestOutline is the text of an aws-auth in a file of manifests.
@@ -12,17 +13,17 @@ type ManifestOutline struct {
 	// JSON reports that kubectl reads the document as JSON.
 	JSON bool
 
-	sources []*Source
-	index   int // of the document
-	path    Path
-	problem int // the number of errors of the file
+	sources  []*Source
+	index    int // of the document
+	path     Path
+	problems int // the number of errors of the file
 }
 
 // OutlineManifest returns the aws-auth that begins at a line of a file; see [Manifest]. It returns an error if there is none, or if the
 // text has a rare form whose end it does not find.
 func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
-	sources, errs := ReadSources(src)
-	o := &ManifestOutline{sources: sources, problem: len(errs), index: -1}
+	sources, problems := readManifests(src)
+	o := &ManifestOutline{sources: sources, problems: problems, index: -1}
 	for i, s := range sources {
 		object, _ := s.Value.(map[string]any)
 		for _, f := range findAWSAuth(object, nil) {
@@ -39,8 +40,6 @@ func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 			}
 			o.Object, o.JSON, o.index, o.path = root, s.raw.json, i, f.path
 		}
-		_, errs := s.Manifests()
-		o.problem += len(errs)
 	}
 	if o.index < 0 {
 		return nil, errors.New("the file has no aws-auth at this line")
@@ -51,13 +50,8 @@ func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 // Differs compares another file with the file of o after the given text is written under a key of data in its aws-auth. It reports whether
 // any document has another meaning.
 func (o *ManifestOutline) Differs(src []byte, section Section, text string) bool {
-	sources, errs := ReadSources(src)
-	problems := len(errs)
-	for _, s := range sources {
-		_, errs := s.Manifests()
-		problems += len(errs)
-	}
-	if len(sources) != len(o.sources) || problems > o.problem {
+	sources, problems := readManifests(src)
+	if len(sources) != len(o.sources) || problems > o.problems {
 		return true
 	}
 	for i, s := range sources {
@@ -65,11 +59,22 @@ func (o *ManifestOutline) Differs(src []byte, section Section, text string) bool
 		if i == o.index {
 			want = withText(want, o.path, section, text)
 		}
-		if !equalJSON(s.Value, want) {
+		if !reflect.DeepEqual(s.Value, want) {
 			return true
 		}
 	}
 	return false
+}
+
+// readManifests reads the documents of a file, and counts its errors.
+func readManifests(src []byte) (sources []*Source, problems int) {
+	sources, errs := ReadSources(src)
+	problems = len(errs)
+	for _, s := range sources {
+		_, errs := s.Manifests()
+		problems += len(errs)
+	}
+	return sources, problems
 }
 
 // withText returns a document in which the object at a path has a text under a key of data.
@@ -100,25 +105,4 @@ func withText(value any, path Path, section Section, text string) any {
 	data[string(section)] = text
 	object["data"] = data
 	return object
-}
-
-// equalJSON reports whether two decoded JSON values are equal.
-func equalJSON(a, b any) bool {
-	switch a := a.(type) {
-	case map[string]any:
-		b, ok := b.(map[string]any)
-		return ok && maps.EqualFunc(a, b, equalJSON)
-	case []any:
-		b, ok := b.([]any)
-		if !ok || len(a) != len(b) {
-			return false
-		}
-		for i := range a {
-			if !equalJSON(a[i], b[i]) {
-				return false
-			}
-		}
-		return true
-	}
-	return a == b
 }

@@ -17,12 +17,16 @@ type Replacement struct {
 	New        string
 }
 
-// ReplaceIn returns a text after replacements, which must not overlap.
+// ReplaceIn returns a text after replacements. Replacements at the same offset keep their order. It leaves out a replacement that overlaps
+// one before it.
 func ReplaceIn(text string, replacements []Replacement) string {
-	sorted := slices.SortedFunc(slices.Values(replacements), func(a, b Replacement) int { return a.Start - b.Start })
+	sorted := slices.SortedStableFunc(slices.Values(replacements), func(a, b Replacement) int { return a.Start - b.Start })
 	var b strings.Builder
 	done := 0
 	for _, r := range sorted {
+		if r.Start < done {
+			continue
+		}
 		b.WriteString(text[done:r.Start])
 		b.WriteString(r.New)
 		done = r.End
@@ -405,12 +409,13 @@ func scalarText(value string, quote byte) string {
 	switch {
 	case simple && quote != 0:
 		return string(quote) + value + string(quote)
-	case quote == 0 && plainText.MatchString(value) && !otherType(value):
+	case quote == 0 && plainText.MatchString(value) && !ReadsAsOtherType(value):
 		return value
 	}
 	return strconv.Quote(value)
 }
 
-func otherType(value string) bool {
-	return slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}, strings.ToLower(value))
+// ReadsAsOtherType reports whether YAML 1.1 reads a word without quotes as a boolean or null (yaml.org/type/bool.html, null.html).
+func ReadsAsOtherType(word string) bool {
+	return slices.Contains([]string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}, strings.ToLower(word))
 }

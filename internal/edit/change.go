@@ -39,7 +39,7 @@ func (l *list) addFirst(st style, render func(style, string) string) (string, er
 		st.flow, st.inner = false, false
 		s := splice{lineStart(l.text, at.Start), end, render(st, "")}
 		if breakAt(l.text, end) == "" {
-			s.text += st.brk
+			s.New += st.brk
 		}
 		return apply(l.text, []splice{s}), nil
 	}

@@ -174,9 +174,9 @@ func SetValue(text string, s awsauth.Section, index int, key, value string) (str
 	return l.check(apply(text, []splice{replaceValue(at, write(value, at.Quote, l.inFlow()))}), want)
 }
 
-// Move moves an element of mapRoles to the end of mapUsers, or of mapUsers to the end of mapRoles. s is the section of the text from. It
-// returns the new texts of both sections.
-func Move(from, to string, s awsauth.Section, index int) (newFrom, newTo string, err error) {
+// Move moves an element of mapRoles to the end of mapUsers, or of mapUsers to the end of mapRoles. s is the section of the text from, and arn
+// is the ARN that the element gets. It returns the new texts of both sections.
+func Move(from, to string, s awsauth.Section, index int, arn string) (newFrom, newTo string, err error) {
 	l, err := readElement(from, s, index)
 	if err != nil {
 		return "", "", err
@@ -186,10 +186,10 @@ func Move(from, to string, s awsauth.Section, index int) (newFrom, newTo string,
 		return "", "", l.refuse("it is not an entry")
 	}
 	e := elements[index].entry
-	if e.ARN == "" || e.SSO != nil {
+	if arn == "" || e.SSO != nil {
 		return "", "", l.refuse("it has no %s that could move with it", e.ARNKey())
 	}
-	e.Section = awsauth.MapUsers
+	e.Section, e.ARN = awsauth.MapUsers, arn
 	if s == awsauth.MapUsers {
 		e.Section = awsauth.MapRoles
 	}

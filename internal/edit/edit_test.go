@@ -179,11 +179,11 @@ func second(_ string, err error) error { return err }
 
 // TestMoveChangesTheKeyOfTheARN: the entry has userarn in mapUsers and rolearn in mapRoles.
 func TestMoveChangesTheKeyOfTheARN(t *testing.T) {
-	from, to, err := edit.Move(admin+"- rolearn: arn:aws:iam::111122223333:user/bob\n  username: bob\n", "", awsauth.MapRoles, 1)
+	from, to, err := edit.Move(admin+"- rolearn: arn:aws:iam::111122223333:user/bob\n  username: bob\n", "", awsauth.MapRoles, 1, "arn:aws:iam::111122223333:user/bob")
 	if err != nil || from != admin || to != "- userarn: arn:aws:iam::111122223333:user/bob\n  username: bob\n" {
 		t.Errorf("got %q, %q, %v", from, to, err)
 	}
-	users, roles, err := edit.Move("- userarn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups: [system:masters]\n", "[]", awsauth.MapUsers, 0)
+	users, roles, err := edit.Move("- userarn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups: [system:masters]\n", "[]", awsauth.MapUsers, 0, "arn:aws:iam::111122223333:role/Admin")
 	if err != nil || users != "[]\n" || roles != admin {
 		t.Errorf("got %q, %q, %v", users, roles, err)
 	}

@@ -55,7 +55,7 @@ func FuzzEdit(f *testing.F) {
 			expect(t, s, "replace", n)(edit.Replace(text, e))
 			expect(t, s, "set", n)(edit.SetValue(text, s, index, "username", username))
 			expect(t, s, "rename", n)(edit.RenameKey(text, s, index, "groups", group))
-			from, _, err := edit.Move(text, text, s, index)
+			from, _, err := edit.Move(text, text, s, index, arn)
 			expect(t, s, "move", n-1)(from, err)
 		}
 		n := count(awsauth.MapAccounts, text)

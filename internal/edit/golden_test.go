@@ -56,7 +56,7 @@ var styleEdits = []struct {
 		return edit.SetValue(text, awsauth.MapRoles, 1, "username", "it's new")
 	}},
 	{"move", func(text string) (string, error) {
-		from, to, err := edit.Move(text, "# users\n", awsauth.MapRoles, 1)
+		from, to, err := edit.Move(text, "# users\n", awsauth.MapRoles, 1, loadRoles(text)[1].ARN)
 		return from + "=== mapUsers\n" + to, err
 	}},
 }

@@ -241,26 +241,16 @@ func (l *list) onlyPair(name string) (key, value *awsauth.Span, err error) {
 	return key, value, nil
 }
 
-// splice replaces the text between two offsets.
-type splice struct {
-	start, end int
-	text       string
-}
+// splice is a replacement in a text.
+type splice awsauth.Replacement
 
-// apply makes replacements that don't overlap.
+// apply returns a text after replacements.
 func apply(text string, splices []splice) string {
-	slices.SortStableFunc(splices, func(a, b splice) int { return cmp.Compare(a.start, b.start) })
-	var b strings.Builder
-	done := 0
-	for _, s := range splices {
-		if s.start < done {
-			continue // not reached; check refuses the result
-		}
-		b.WriteString(text[done:s.start])
-		b.WriteString(s.text)
-		done = s.end
+	replacements := make([]awsauth.Replacement, len(splices))
+	for i, s := range splices {
+		replacements[i] = awsauth.Replacement(s)
 	}
-	return b.String() + text[done:]
+	return awsauth.ReplaceIn(text, replacements)
 }
 
 const byteOrderMark = "\ufeff"

@@ -2,7 +2,6 @@ package edit
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -46,12 +45,9 @@ func doubleQuoted(value string) string {
 	return b.String() + `"`
 }
 
-// notText are the words that YAML 1.1 reads as another type (yaml.org/type/bool.html, null.html).
-var notText = []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-
 // plainSafe reports whether YAML reads a text without quotes as this text. It returns false for many others, too.
 func plainSafe(value string, flow bool) bool {
-	if value == "" || value[len(value)-1] == ':' || slices.Contains(notText, strings.ToLower(value)) {
+	if value == "" || value[len(value)-1] == ':' || awsauth.ReadsAsOtherType(value) {
 		return false
 	}
 	for i, c := range []byte(value) {

@@ -89,7 +89,9 @@ func keepsAccess(before, after *version, findings []validate.Finding) bool {
 	for _, f := range findings {
 		c := f.Correction
 		if c.Values && c.Index >= 0 {
-			own[entryARN(before.loaded, c.Section, c.Index)] = true
+			if e := entryAt(before.loaded, c.Section, c.Index); e != nil {
+				own[e.ARN] = true
+			}
 		}
 		texts = texts || c.Repairs != nil
 	}
@@ -106,15 +108,16 @@ func keepsAccess(before, after *version, findings []validate.Finding) bool {
 	return true
 }
 
-func entryARN(m *awsauth.Map, s awsauth.Section, index int) string {
+// entryAt returns an element of mapRoles or mapUsers. It returns nil if the map has no such element.
+func entryAt(m *awsauth.Map, s awsauth.Section, index int) *awsauth.Entry {
 	list := m.Roles
 	if s == awsauth.MapUsers {
 		list = m.Users
 	}
 	if index < len(list) {
-		return list[index].ARN
+		return &list[index]
 	}
-	return ""
+	return nil
 }
 
 // onlyGains reports whether a principal loses nothing but the values that come from a fault in the layout: an empty username or group, and one

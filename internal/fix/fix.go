@@ -201,21 +201,12 @@ func changeElement(v *version, c *validate.Correction) (awsauth.Texts, error) {
 		changed, err := edit.Remove(text, c.Section, c.Index)
 		return awsauth.Texts{c.Section: changed}, err
 	}
-	list := v.loaded.Roles
-	if c.Section == awsauth.MapUsers {
-		list = v.loaded.Users
+	if c.MoveTo != "" {
+		removed, added, err := edit.Move(text, v.object.Data[string(c.MoveTo)], c.Section, c.Index, c.ARN)
+		return awsauth.Texts{c.Section: removed, c.MoveTo: added}, err
 	}
-	e := list[c.Index]
-	if c.Groups != nil {
-		e.Groups = c.Groups
-		changed, err := edit.Replace(text, e)
-		return awsauth.Texts{c.Section: changed}, err
-	}
-	e.Section, e.ARN = c.MoveTo, c.ARN
-	added, err := edit.Add(v.object.Data[string(c.MoveTo)], e)
-	if err != nil {
-		return nil, err
-	}
-	removed, err := edit.Remove(text, c.Section, c.Index)
-	return awsauth.Texts{c.Section: removed, c.MoveTo: added}, err
+	e := *entryAt(v.loaded, c.Section, c.Index)
+	e.Groups = c.Groups
+	changed, err := edit.Replace(text, e)
+	return awsauth.Texts{c.Section: changed}, err
 }

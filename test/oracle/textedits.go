@@ -203,7 +203,7 @@ func (t *textEdit) make(k *textEditor, name string) error {
 		}
 		moved := decodeEntry(t.section, raw[index])
 		moved.Section = awsauth.Section(to)
-		t.after[t.section], t.after[to], err = edit.Move(text, t.data[to], section, index)
+		t.after[t.section], t.after[to], err = edit.Move(text, t.data[to], section, index, moved.ARN)
 		var rest []json.RawMessage
 		for _, e := range elementsOf(to, t.data[to]) {
 			rest = append(rest, e.raw)
