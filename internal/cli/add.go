@@ -200,7 +200,7 @@ func (a *app) add(ctx context.Context, o *addOptions, who principal) error {
 	return e.run(ctx)
 }
 
-// noteAdded says how the entry differs from the words of the user, and what the user has to do besides.
+// noteAdded prints how the entry differs from the command line, and what the user must do in addition.
 func (a *app) noteAdded(o *addOptions, who principal) {
 	for _, note := range []string{who.note, presets[o.preset].note} {
 		if note != "" {

@@ -73,7 +73,7 @@ var reviews = map[string]string{
 var offlineCommands = []string{"", "rules", "config", "config check", "migrate"}
 
 // Every command is in clusterCommands or offlineCommands. The commands that read a cluster have every flag in clusterFlagTests, and the
-// other commands have none of these flags.
+// other commands have no flag in it.
 func TestEveryCommandIsKnownToReadAClusterOrNot(t *testing.T) {
 	tested := []string{"kubeconfig", "namespace"} // TestKubeconfigChoosesTheCluster, TestNamespaceFlag
 	for _, test := range clusterFlagTests {

@@ -91,7 +91,7 @@ type textEdit struct {
 	texts map[awsauth.Section]string
 	// dropped are the keys under data that the edit removes. Only an edit of the live object can have them.
 	dropped []string
-	// notes say how the edit differs from the words of the user, and what the user has to do next.
+	// notes are shown to the user. They say how the edit differs from the command line, and name the next step for the user.
 	notes []string
 	// nodeRoles are the ARNs of the node roles that the user removes on purpose. The edit sets the annotation allow-removal to them.
 	nodeRoles []string

@@ -13,7 +13,7 @@ type preset struct {
 	groups   []string
 	nodeType string // of an access entry with the same purpose; empty for people
 	policy   string // the EKS access policy with the same purpose; empty for nodes
-	note     string // what the user has to do besides
+	note     string // what the user must do in addition
 }
 
 // viewersGroup is the group of the preset view. AWS documents no group of aws-auth for viewing: kubectl users get the ClusterRole view of

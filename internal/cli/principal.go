@@ -39,7 +39,7 @@ type principal struct {
 	id       string // of the account; empty for a role or user
 	withPath string // the ARN of a role with its path, if the user gave it; EKS needs it for an access entry
 	anyPath  bool   // the user gave only the name of a user; a name is unique in its account, whatever its path
-	note     string // how the ARN differs from the words of the user; empty if it does not
+	note     string // how the ARN differs from the text that the user wrote; empty if they are equal
 }
 
 // String returns the ARN, or the id of the account.

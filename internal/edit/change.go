@@ -152,7 +152,7 @@ func (l *list) afterBlank(start, end int) int {
 	return end
 }
 
-// setText gives a key of the element a text. It adds the key if the element has none of its own.
+// setText sets a key of the element to a text. It adds the key if the element itself does not have the key.
 func (l *list) setText(name, value string) (splice, error) {
 	if _, at, ok := l.pair(name); ok {
 		return replaceValue(at, write(value, at.Quote, l.inFlow())), nil

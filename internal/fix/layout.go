@@ -16,7 +16,7 @@ const (
 
 // repair corrects a fault in the layout of a text. The text can have several faults, of which the rules report only the first. So repair
 // corrects them one after the other, and keeps the result only if the whole text is then read. If the text has several probable meanings that
-// give different access, it keeps none of them.
+// give different access, repair changes nothing.
 func (r *run) repair(f validate.Finding) {
 	size := 1
 	for _, text := range r.now.object.Data {

@@ -78,7 +78,7 @@ func (m *Monitor) isDue(last time.Time) bool {
 	return last.IsZero() || m.o.Now().Sub(last) >= m.o.Timing.Principals
 }
 
-// round is one pass over all principals. It looks up at most maxLookedUp principals, and none of them twice.
+// round is one pass over all principals. It looks up at most maxLookedUp principals, each once.
 type round struct {
 	*Monitor
 

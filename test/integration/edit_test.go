@@ -46,8 +46,8 @@ func TestConcurrentAddsAllStand(t *testing.T) {
 	}
 }
 
-// TestEditCommandsGoThroughWebhook: add, set and remove send an ordinary edit. They print what the webhook answers, and write nothing that
-// it or the rules refuse.
+// TestEditCommandsGoThroughWebhook: add, set and remove send their edit to the webhook, and print its answer. If the webhook or the
+// rules refuse an edit, they write nothing.
 func TestEditCommandsGoThroughWebhook(t *testing.T) {
 	p := newPlugin(t)
 	added := base().with("mapRoles", admin+node+ci)
@@ -111,7 +111,7 @@ func TestEditCommandsGoThroughWebhook(t *testing.T) {
 	}
 }
 
-// TestSelfLockoutIsShownBeforeTheEdit: the command evaluates the edit as one of the user whom it impersonates.
+// TestSelfLockoutIsShownBeforeTheEdit: if the command impersonates a user, it evaluates the edit as an edit by this user.
 func TestSelfLockoutIsShownBeforeTheEdit(t *testing.T) {
 	p := newPlugin(t)
 	store(t, base())

@@ -99,7 +99,7 @@ func TestActionsArePinned(t *testing.T) {
 	}
 }
 
-// TestPermissionsAreLeast: a workflow grants nothing, and each job what it needs. Only the jobs that this test names may
+// TestPermissionsAreLeast: the permissions of a workflow are empty, and each job has only those that it needs. Only the jobs that this test names may
 // write, and only the release may sign, with the approval of an environment.
 func TestPermissionsAreLeast(t *testing.T) {
 	got := map[string]string{}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Two runs write the same certificates, each of them a CA that Go can parse, and none of them twice.
+// Two runs write the same certificates. Each certificate is a CA that Go can parse, and occurs once.
 func TestBundleIsReproducible(t *testing.T) {
 	var first, second bytes.Buffer
 	for _, out := range []*bytes.Buffer{&first, &second} {

@@ -48,7 +48,7 @@ func run(args []string) error {
 	}
 	command, ok := commands[args[0]]
 	if !ok {
-		return fmt.Errorf("%q is none of docs, build and chart", args[0])
+		return fmt.Errorf("unknown command %q; write docs, build or chart", args[0])
 	}
 	fs := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	tag := fs.String("version", "", "`version` of the release, with the leading v")
