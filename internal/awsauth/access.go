@@ -23,14 +23,15 @@ type AccessChange struct {
 	// For an account, New means that the change adds it to mapAccounts, and Gone that the change removes it. ByAccount
 	// reports that the principal can log in even in the version without an entry, because mapAccounts has its account.
 	New, Gone, ByAccount bool
-	// InstancesOnly reports that only EC2 instances can still log in. Before the change an entry admitted other
-	// callers. After the change the principal still has an entry, but no entry admits other callers.
+	// InstancesOnly reports that the principal still has entries after the change, but they admit only EC2 instances.
+	// Before the change at least one entry also admitted other callers.
 	InstancesOnly bool
 }
 
 // DiffAccess compares the effective access of two versions. It returns the principals in the order of the old version,
-// then the new principals in the order of the new version, then accounts. It leaves out principals whose entries give
-// the same usernames and groups in both versions.
+// then the new principals in the order of the new version, then the accounts that the change removes, then the accounts
+// that it adds. It leaves out a principal if both versions have the same number of entries for it, with the same
+// usernames and sets of groups in the same order.
 func DiffAccess(before, after *Map) []AccessChange {
 	var changes []AccessChange
 	for _, p := range before.Principals() {
@@ -106,8 +107,8 @@ func shares(entries []*Entry) map[string]float64 {
 }
 
 // PrincipalKey returns a key that is equal for all spellings of a principal's ARN. It ignores case and white space at
-// the ends. It also ignores the path of a role, which STS leaves out of a caller's ARN. The ARN of a session has a key
-// of its own.
+// the ends. It also ignores the path of a role, because STS leaves the path out of a caller's ARN. The ARN of a session
+// has another key than the ARN of its role.
 func PrincipalKey(arn string) string {
 	arn = strings.TrimSpace(arn)
 	if strings.Count(arn, "/") < 2 {

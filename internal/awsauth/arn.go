@@ -82,8 +82,8 @@ func (e *ARNError) Error() string { return fmt.Sprintf("%q %s", e.Text, e.Proble
 // characters and lengths that IAM allows (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken).
 func ParseARN(text string) (ARN, error) { return parseARN(text, similarARN) }
 
-// parseARN is ParseARN with another source of hints. It calls similar for the hint if it recognizes no known mistake in
-// the text.
+// parseARN is ParseARN with a parameter: similar returns the hint for a text in which parseARN recognizes no known
+// mistake.
 func parseARN(text string, similar func(string) string) (ARN, error) {
 	fail := func(hint, problem string, args ...any) (ARN, error) {
 		return ARN{}, &ARNError{Text: text, Problem: fmt.Sprintf(problem, args...), Hint: hint}

@@ -37,8 +37,8 @@ func describeMistake(text string) *ARNError {
 	return nil
 }
 
-// writeARN returns the hint to write the ARN in a repaired text, in the form that an entry needs. It returns
-// principalHint if the repaired text is not an ARN.
+// writeARN returns the hint "write" with the ARN that an entry needs, see entryForm. text is a corrected ARN. If text
+// is still not the ARN of a principal, writeARN returns principalHint.
 func writeARN(text string) string {
 	if arn, err := ParseARN(text); err == nil {
 		return "write " + entryForm(arn).String()
@@ -58,8 +58,8 @@ func endsInvisible(text string) *ARNError {
 	return &ARNError{Problem: problem, Hint: writeARN(trimmed)}
 }
 
-// foldedLine recognizes an ARN that is followed by a dash from the next line of the file. YAML folds a line that begins
-// with a dash into the value above it if the dash is indented deeper than the value's key.
+// foldedLine recognizes an ARN with a dash and further text after it, which come from the next line of the file. YAML
+// appends a line that begins with a dash to the value above it if the dash is indented deeper than the value's key.
 func foldedLine(text string) *ARNError {
 	first, rest, ok := strings.Cut(text, " ")
 	if !ok || !strings.HasPrefix(rest, "- ") {
@@ -90,8 +90,8 @@ var (
 	pluralKind      = regexp.MustCompile(`:(role|user)s/`)
 )
 
-// similarARN tries some corrections of a text. It returns the hint to write the first result that is an ARN of a
-// principal. It returns principalHint if no result is one.
+// similarARN tries some corrections of a text. It returns the hint to write the first result that is the ARN of a
+// principal, in the form that an entry needs. If no result is such an ARN, it returns principalHint.
 func similarARN(text string) string {
 	for _, candidate := range []string{
 		"arn:" + text,
@@ -113,8 +113,8 @@ func similarARN(text string) string {
 var innerARN = regexp.MustCompile(`(?i)[^a-z0-9]\s*(arn:[a-z0-9-]*:(?:iam|sts):)`)
 
 // NestedARN returns the last ARN that a text holds inside another ARN. In arn:aws:iam::111122223333:user/arn:… it is
-// the ARN after user/. If this is the ARN of a principal, NestedARN returns the form that an entry needs. It returns
-// false if the text holds no inner ARN.
+// the ARN after user/. If the inner ARN is the ARN of a principal, NestedARN returns it in the form that an entry
+// needs. It returns false if the text holds no inner ARN.
 func NestedARN(text string) (inner string, ok bool) {
 	if !mayNest(text) {
 		return "", false
@@ -130,13 +130,12 @@ func NestedARN(text string) (inner string, ok bool) {
 	return inner, true
 }
 
-// mayNest reports whether a text has enough colons for a second ARN: five in the first ARN, and three before the
-// account of the second. This check is much faster than a regular expression.
+// mayNest reports whether a text has enough colons for two ARNs: five in the first ARN, and three up to the service of
+// the second. Counting colons is much faster than a regular expression.
 func mayNest(text string) bool { return strings.Count(text, ":") >= 8 }
 
-// severalARNs recognizes an ARN inside another ARN, and a list of ARNs. It does not report the ARN of a user with
-// another ARN as its path, see [NestedARN]. Such an ARN is well-formed, because IAM allows the characters of an ARN in
-// a path.
+// severalARNs recognizes an ARN inside another ARN, and a list of ARNs. It does not report the ARN of a user whose path
+// holds another ARN, because IAM allows such a path; see [NestedARN].
 func severalARNs(text string) *ARNError {
 	if !mayNest(text) {
 		return nil

@@ -19,7 +19,7 @@ const (
 type Cache struct {
 	mu       sync.Mutex
 	sections []cached // in the order of their last use
-	bytes    int      // total size of their texts
+	bytes    int      // the total length of the sections' texts
 }
 
 type cached struct {
@@ -27,8 +27,8 @@ type cached struct {
 	section
 }
 
-// load returns the cached result of [loadSection] for a text. If there is none, it calls loadSection and caches the
-// result.
+// load returns the result of [loadSection] for a text. It takes the result from the cache, or else computes and caches
+// it.
 func (c *Cache) load(s Section, text string) section {
 	if c == nil {
 		return loadSection(s, text)

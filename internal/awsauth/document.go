@@ -22,8 +22,8 @@ type Document struct {
 	Texts []*Text
 	// Roles and Users are the elements of Map.Roles and Map.Users with their positions.
 	Roles, Users []Mapping
-	// Accounts are the elements of mapAccounts that the authenticator keeps, up to the first element that it can't
-	// decode. BadAccounts are the elements of mapAccounts that it drops.
+	// Accounts are the elements of mapAccounts that the authenticator keeps, and BadAccounts those that it drops
+	// because they are not scalars. Both end before the first element that the authenticator can't decode.
 	Accounts, BadAccounts []Field
 	// DataKeys and BinaryKeys are the keys under data and binaryData, sorted.
 	DataKeys, BinaryKeys []Scalar
@@ -34,7 +34,7 @@ type Document struct {
 	Immutable bool
 
 	object *Object
-	folded string // see Names
+	folded string // the texts in lower case; set by the first call of Names
 }
 
 // Locate is [Object.Locate] for the object of the document.
@@ -56,8 +56,7 @@ func (d *Document) Mappings() iter.Seq[Mapping] {
 // Parse decodes the object and finds the positions of its values. Like Load, it never fails.
 func (o *Object) Parse() *Document { return o.ParseLoaded(o.Load()) }
 
-// ParseLoaded is Parse for an object that is loaded already. It adds positions to the values of m, which is the result
-// of Load.
+// ParseLoaded is Parse for an object that is loaded already. m is the result of Load.
 func (o *Object) ParseLoaded(m *Map) *Document {
 	d := &Document{Map: m, object: o}
 	if o == nil {
@@ -108,7 +107,7 @@ func (d *Document) addKeys(o *Object) {
 	}
 }
 
-// Fault is a fault that concerns more than one value of a section.
+// Fault is a fault in the text of a section that is not the fault of a single entry.
 type Fault struct {
 	Position
 	Problem string // the fault, as part of a sentence
@@ -122,7 +121,8 @@ type Text struct {
 	Section Section
 	// TooExpensive is set if the text is over a limit. Such a text is not decoded, so the entries are unknown.
 	TooExpensive *Fault
-	// If Syntax or NotAList is set, the authenticator loads nothing from the section.
+	// Syntax is set if the text does not parse. NotAList is set if the text parses to something other than a list. The
+	// authenticator loads nothing from such a section.
 	Syntax, NotAList *Fault
 	// Trailing is set if content follows the list. The authenticator does not read such content.
 	Trailing *Fault
@@ -134,14 +134,14 @@ type Text struct {
 	Disagreement *Fault
 
 	raw    string
-	end    int // the offset of Trailing
-	rest   int // the offset of Stop, or 0 if this offset is not known
+	end    int // the offset of Trailing in raw
+	rest   int // the offset of Stop in raw, or 0 if it is not known
 	places map[*yaml.Node]int
 	object *Object
 	lines  *lineIndex // see index
 	root   *yaml.Node // the node of the list, or nil if the text has none
 	json   []byte     // the elements as JSON; set only if a value has a wrong type
-	stop   error      // see section
+	stop   error      // the field stop of section
 
 	// plain reports that the text has the plain form, see plainElements. The node tree of such a text is built when the
 	// first position is needed.
@@ -159,8 +159,8 @@ func (t *Text) index() *lineIndex {
 	return t.lines
 }
 
-// tree is the node tree of a text's first YAML document. The decoder has read this document, and can read the next
-// ones.
+// tree is the node tree of the first YAML document in a text. err is the error of this document, or io.EOF if the text
+// has no document. decoder reads the documents after it.
 type tree struct {
 	document yaml.Node
 	err      error
@@ -195,7 +195,8 @@ func newText(o *Object, s Section, raw string, d section) *Text {
 	return t
 }
 
-// readTree builds the node tree of a text. notAList reports that the authenticator does not decode the text as a list.
+// readTree builds the node tree of the text. It sets root and the faults NotAList, Trailing and Disagreement. notAList
+// reports that the authenticator does not decode the text as a list.
 func (t *Text) readTree(notAList bool) {
 	read := newTree(t.raw)
 	switch err := read.err; {
@@ -254,10 +255,10 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 	}
 }
 
-// accountID matches an account id.
+// accountID matches an account id within a text.
 var accountID = regexp.MustCompile(`\b\d{12}\b`)
 
-// documentEnd matches a line that ends a YAML document.
+// documentEnd matches a line of three dots, which ends a YAML document.
 var documentEnd = regexp.MustCompile(`(?m)^\.{3}[ \t\r]*$`)
 
 // describeNotAList returns the fault of a text that is not a list. root is the node of the whole text.
@@ -331,7 +332,8 @@ func (t *Text) withNodes() []Mapping {
 	return t.located
 }
 
-// join returns the decoded elements with their nodes in the tree.
+// join returns the decoded elements with their nodes in the tree. If the tree has another number of elements, join
+// records a Disagreement, and the elements have no nodes.
 func (t *Text) join(entries []Entry) []Mapping {
 	list := make([]Mapping, len(entries))
 	located := t.root != nil && len(t.root.Content) == len(entries)
@@ -363,9 +365,9 @@ func (t *Text) join(entries []Entry) []Mapping {
 	return list
 }
 
-// accounts returns the elements of mapAccounts with their nodes, up to the element that the authenticator can't decode.
-// kept holds the elements that the authenticator keeps, with their values. bad holds those that it drops because they
-// are not scalars.
+// accounts returns the elements of mapAccounts before the first element that the authenticator can't decode. kept are
+// the elements that the authenticator keeps, with their decoded values. bad are the elements that it drops because they
+// are not scalars. If there is an element that the authenticator can't decode, accounts sets Stop.
 func (t *Text) accounts(values []string) (kept, bad []Field) {
 	next := 0
 	if t.root != nil {
@@ -412,8 +414,8 @@ func isEmpty(n *yaml.Node) bool {
 	return false
 }
 
-// place returns the position of a line of the text. Line 0 stands for the first line, because a YAML error in the first
-// line has no line number.
+// place returns the position at which a line of the text begins. Lines count from one; line 0 also stands for the first
+// line.
 func (t *Text) place(line int) Position {
 	return t.offsetPlace(t.Section.Path(), t.index().offset(t.raw, line, 1))
 }
@@ -470,7 +472,7 @@ const maxShown = 200
 //   - the text from the element Stop on
 //   - the text after the end of the list
 //
-// For every other text Unread returns "", even for one that is too expensive to decode.
+// For every other text Unread returns "". It also returns "" for a text that is too expensive to decode.
 func (t *Text) Unread() string {
 	switch {
 	case t.Syntax != nil || t.NotAList != nil || t.Disagreement != nil:

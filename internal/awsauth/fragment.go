@@ -11,9 +11,9 @@ import (
 	kubectlyaml "sigs.k8s.io/yaml"
 )
 
-// ObjectOf returns an aws-auth with sections that are not in a ConfigMap, but for example in the values of a Helm
-// chart. Each path leads to a section, which is a text or a list. ObjectOf writes the keys roleARN and userARN in lower
-// case, because every release of the authenticator knows this spelling.
+// ObjectOf returns an aws-auth whose sections stand outside of a ConfigMap, for example in the values of a Helm chart.
+// sections maps each section to the path of its value, which is a text or a list. ObjectOf writes the keys roleARN and
+// userARN in lower case, because some releases of the authenticator read only rolearn and userarn.
 func (s *Source) ObjectOf(sections map[Section]Path) *Object {
 	o := &Object{Data: make(map[string]string, len(sections))}
 	p := s.readTree()
@@ -31,8 +31,8 @@ func (s *Source) ObjectOf(sections map[Section]Path) *Object {
 	return o
 }
 
-// lowerKeys writes two keys in lower case: roleARN and userARN, which AWSIamConfig of EKS Anywhere spells in this way.
-// The text keeps its length, so positions remain correct.
+// lowerKeys replaces the keys roleARN and userARN, which AWSIamConfig of EKS Anywhere uses, by rolearn and userarn. The
+// text keeps its length, so positions remain correct.
 var lowerKeys = strings.NewReplacer("roleARN:", "rolearn:", "userARN:", "userarn:", `roleARN":`, `rolearn":`, `userARN":`, `userarn":`)
 
 // fragment returns the text of a section at a path. It also returns the text's segments, or nil if the file doesn't
@@ -83,8 +83,8 @@ func flowList(p *part, n *yaml.Node) (string, []segment) {
 	return string(value), []segment{{0, p.offset + at, len(value)}}
 }
 
-// blockList returns the text and the segments of a list in which each element begins with a dash on a line of its own.
-// It removes the common indentation of these lines. It returns "" for other lists.
+// blockList returns the text and the segments of a list in block style, in which each element begins with a dash on a
+// new line. It removes the indentation of the dashes from every line. It returns "" for other lists.
 func blockList(p *part, n *yaml.Node) (string, []segment) {
 	at := p.lines.offset(p.text, n.Line, n.Column)
 	indent := n.Column - 1
@@ -125,7 +125,7 @@ func BareSection(name Section, src []byte) *Object {
 	}
 }
 
-// PositionIn returns the position of an offset in the text of a section.
+// PositionIn returns the position of a byte offset in the text of a section.
 func (o *Object) PositionIn(s Section, offset int) Position {
 	p := Position{Path: s.Path()}
 	if o.positions != nil {
@@ -137,12 +137,12 @@ func (o *Object) PositionIn(s Section, offset int) Position {
 	return p
 }
 
-// Values returns the manifest of the object as kubectl decodes it. It returns nil for an object without a manifest,
-// such as a stored object.
+// Values returns the decoded manifest of the object. It returns nil for an object without a manifest, such as a stored
+// object.
 func (o *Object) Values() map[string]any { return o.values }
 
-// WithoutPositions returns the object without its positions in a file. Its positions then count within the text of each
-// key.
+// WithoutPositions returns the object without its positions in a file. Positions in the result count within the text of
+// each key.
 func (o *Object) WithoutPositions() *Object {
 	plain := *o
 	plain.positions, plain.NotText = nil, slices.Clone(o.NotText)
@@ -152,8 +152,8 @@ func (o *Object) WithoutPositions() *Object {
 	return &plain
 }
 
-// WithValues returns the object with the content of another manifest, such as the result of a patch. A text that is the
-// same in both manifests keeps its position.
+// WithValues returns the object with the content of another manifest, such as the result of a patch. values is the
+// decoded manifest. A text that is the same in both manifests keeps its position.
 func (o *Object) WithValues(values map[string]any) *Object {
 	result := newObject(&part{file: new(file)}, values, nil)
 	result.positions = nil

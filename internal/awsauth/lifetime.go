@@ -2,7 +2,7 @@ package awsauth
 
 import "fmt"
 
-// OwnerReference returns an owner reference in the form KIND/NAME (UID), or KIND/NAME if it has no uid. [Object.Owners]
+// OwnerReference returns an owner reference in the form KIND/NAME (UID), or KIND/NAME if uid is empty. [Object.Owners]
 // holds texts of this form.
 func OwnerReference(kind, name, uid string) string {
 	if uid == "" {

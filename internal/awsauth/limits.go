@@ -58,10 +58,10 @@ func (o *Object) checkLimits() map[Section]error {
 	return expensive
 }
 
-// countCosts counts the lines that can be directives, and the tokens. Tokens are commas, opening brackets, and the
-// dashes, colons and question marks that YAML may read as indicators. countCosts may count too many tokens, but never
-// too few. Lines end as in YAML 1.1. It skips a line that begins with a number sign and has no quote, because such a
-// line is a comment or part of a scalar.
+// countCosts counts the lines that can be directives, and the tokens. Lines end as in YAML 1.1. Tokens are commas,
+// opening brackets and braces, and the dashes, colons and question marks that YAML may read as indicators. countCosts
+// may count too many tokens, but never too few. It skips a line that begins with a number sign and has no quote,
+// because such a line is a comment or part of a scalar.
 func countCosts(text string) (directives, tokens int) {
 	line := true                  // whether only blanks precede the current character in its line
 	utf := utf8.ValidString(text) // whether the text is UTF-8; lines of UTF-16 end in other ways
@@ -75,7 +75,7 @@ func countCosts(text string) (directives, tokens int) {
 				line = true
 				i += n - 1
 			}
-			continue // a byte order mark may precede the first character of a line
+			continue // line stays true, because a byte order mark may precede the first character of a line
 		case c == '%' && line:
 			directives++
 		case c == '#' && line && utf:

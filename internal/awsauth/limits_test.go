@@ -48,8 +48,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// inEveryCase returns n entries that match one principal and have different keys. The key of a role ignores case, but the
-// long s equals an s only in the comparison of ARNs, and not in the key.
+// inEveryCase returns n entries that match one principal and have different keys. Their role names consist of the
+// letter s and the long s, which strings.EqualFold treats as equal, but strings.ToLower doesn't.
 func inEveryCase(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -13,7 +13,7 @@ type lineIndex struct {
 	first  int   // the offset of the first character, after a byte order mark
 	size   int   // the number of bytes of the text
 	yaml   []int // the offset of each line's first character, as YAML counts lines
-	editor []int // the same, as editors count lines; the same slice if they count as YAML does
+	editor []int // the offset of each line's first character, as editors count lines; may share the memory of yaml
 	// runes holds the offset of every runesStep-th character, beginning with the first one. It is nil if every
 	// character is one byte.
 	runes []int
@@ -73,7 +73,8 @@ func runeOffsets(text string, first int) []int {
 	return offsets
 }
 
-// offset returns the byte offset of a YAML node's line and column.
+// offset returns the byte offset of a YAML node's line and column. For a line before the first or after the last, it
+// returns the beginning or the end of the text.
 func (ix *lineIndex) offset(text string, line, column int) int {
 	switch {
 	case line < 1:

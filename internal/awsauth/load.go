@@ -112,8 +112,8 @@ func (c *Cache) ParseChange(before, after *Object) (*Map, *Document) {
 	sections := before.loadSections(before.checkLimits(), c)
 	m := newMap(after.loadSections(after.checkLimits(), c))
 	for s, loaded := range sections {
-		// The limit of tokens may exclude a section from only one version, even if its text is the same in both. The
-		// sections before it then differ.
+		// Equal texts share one decoded section. But if the sections before this one differ, the limit of tokens may
+		// exclude it from only one version.
 		if now, ok := m.sections[s]; ok && now.text == loaded.text && (now.lost == nil) == (loaded.lost == nil) {
 			sections[s] = now
 		}
@@ -200,8 +200,8 @@ func loadSection(s Section, text string) section {
 }
 
 // LoadError returns the reason why the Map holds nothing of a section: the error of the authenticator's decoder, or the
-// error of Unknown. In a map of [Object.AtWorst] and [Object.Readings] it can also be an error that says that the
-// section may hide a byte. LoadError returns nil for a section that is loaded, empty or missing.
+// error that [Map.Unknown] returns. In a map of [Object.AtWorst] and [Object.Readings] it can also be the error that
+// the section may hide a byte. LoadError returns nil for a section that is loaded, empty or missing.
 func (m *Map) LoadError(s Section) error { return m.sections[s].lost }
 
 // Unknown returns an error if the section is too expensive to evaluate. The Map then holds nothing of the section,
@@ -228,9 +228,10 @@ var errNotAList = errors.New("is not a list")
 // errJSON is wrapped by the error of a section that begins with a brace but is not JSON.
 var errJSON = errors.New("a text that begins with { is read as JSON")
 
-// decodeList decodes mapRoles or mapUsers as the authenticator does. sigs.k8s.io/yaml converts YAML 1.1 to JSON.
-// encoding/json decodes the JSON, and ignores values of a wrong type. If the first character after white space is {,
-// the text is decoded as JSON without the conversion (apimachinery, pkg/util/yaml, ToJSON).
+// decodeList decodes mapRoles or mapUsers as the authenticator does. It returns the elements, and a section with json,
+// lost and typ set. sigs.k8s.io/yaml converts YAML 1.1 to JSON. encoding/json decodes the JSON, and ignores values of a
+// wrong type. A text that begins with { after white space is decoded as JSON without the conversion (apimachinery,
+// pkg/util/yaml, ToJSON).
 func decodeList[T any](text string) ([]T, section) {
 	data := []byte(text)
 	if !bytes.HasPrefix(bytes.TrimLeftFunc(data, unicode.IsSpace), []byte("{")) {
@@ -253,10 +254,10 @@ func decodeList[T any](text string) ([]T, section) {
 	return elements, section{json: data, typ: err}
 }
 
-// decodeAccounts decodes mapAccounts. The authenticator reads it with yaml.v2 directly into a list of strings, and so
+// decodeAccounts decodes mapAccounts. The authenticator reads it with yaml.v2 directly into a list of strings. This
 // drops elements that are not scalars. yaml.v2 stops at an element that it can't decode, such as !!int x. The
-// authenticator keeps the elements before this one, and keeps the elements after it as empty texts. It loads nothing
-// from a text that does not parse.
+// authenticator then keeps the elements before it as they are, and the elements after it as empty texts. It loads
+// nothing from a text that does not parse.
 func decodeAccounts(text string) section {
 	var accounts []string
 	err := yamlv2.Unmarshal([]byte(text), &accounts)
@@ -276,7 +277,8 @@ func decodeAccounts(text string) section {
 
 var ssoPermissionSet = regexp.MustCompile(`^[\w+=,.@-]{1,32}$`)
 
-// dropped returns the error of the authenticator's RoleMapping.Validate (pkg/config/mapper.go), or "".
+// dropped returns the reason why the authenticator's RoleMapping.Validate refuses the element (pkg/config/mapper.go).
+// It returns "" if Validate accepts the element.
 func (e roleElement) dropped() string {
 	switch {
 	case e.RoleARN == "" && e.SSO == nil:
@@ -295,7 +297,7 @@ func (e roleElement) dropped() string {
 	return ""
 }
 
-// dropped returns the error of the authenticator's UserMapping.Validate, or "".
+// dropped returns the reason why the authenticator's UserMapping.Validate refuses the element, or "" if it accepts it.
 func (e userElement) dropped() string {
 	if e.UserARN == "" {
 		return "has no userarn"

@@ -68,9 +68,9 @@ func TestCacheAnswersAsIfItWereEmpty(t *testing.T) {
 	running.Wait()
 }
 
-// TestAccountsUpToTheOneThatFails checks the elements of mapAccounts if yaml.v2 can't decode one of them. The elements
-// before it are kept, and the others are empty texts (configmap.go, ParseMap). From a text that does not parse no
-// element is kept.
+// TestAccountsUpToTheOneThatFails checks the elements of mapAccounts if yaml.v2 can't decode one of them. The
+// authenticator keeps the elements before it, and reads the elements after it as empty texts (configmap.go, ParseMap).
+// It keeps no element of a text that does not parse.
 func TestAccountsUpToTheOneThatFails(t *testing.T) {
 	for _, test := range []struct {
 		about, text           string

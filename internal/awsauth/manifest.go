@@ -14,11 +14,11 @@ import (
 // Manifest is an aws-auth ConfigMap in a file.
 type Manifest struct {
 	Object *Object
-	Line   int // where the object begins
+	Line   int // the line of the file in which the object begins, counted from one
 }
 
 // ManifestError is an error in a document of a file. kubectl does not apply such a document, or applies something other
-// than its text.
+// than its text. Line and Column count from one in the file.
 type ManifestError struct {
 	Line, Column int
 	Err          error
@@ -29,7 +29,7 @@ func (e *ManifestError) Error() string { return fmt.Sprintf("%d:%d: %v", e.Line,
 // Unwrap returns the error without its position.
 func (e *ManifestError) Unwrap() error { return e.Err }
 
-// ErrNotObject is wrapped by the error of a document that parses but is not a mapping, such as a playbook.
+// ErrNotObject is wrapped by the error of a document that parses but is not a mapping, such as an Ansible playbook.
 var ErrNotObject = errors.New("not a Kubernetes object")
 
 // ParseManifests returns the ConfigMaps kube-system/aws-auth in a file of YAML or JSON manifests, including those in
@@ -105,14 +105,14 @@ func findAWSAuth(object map[string]any, path Path) []foundObject {
 	return found
 }
 
-// isNamedAWSAuth reports whether an object is named aws-auth. Its namespace must be kube-system or missing, and its
-// kind must be ConfigMap, a misspelt form of it, or missing; see isConfigMapKind.
+// isNamedAWSAuth reports whether an object is meant to be aws-auth: its name is aws-auth, its namespace is kube-system
+// or missing, and its kind is missing or passes isConfigMapKind.
 func isNamedAWSAuth(object map[string]any) bool {
 	metadata, _ := object["metadata"].(map[string]any)
 	if metadata == nil {
 		for _, key := range slices.Sorted(maps.Keys(object)) {
 			if strings.EqualFold(key, "metadata") && metadata == nil {
-				metadata, _ = object[key].(map[string]any) // inapplicable refuses it
+				metadata, _ = object[key].(map[string]any) // inapplicable reports the wrong case
 			}
 		}
 	}
@@ -165,11 +165,12 @@ func inapplicable(object map[string]any) (field, problem string) {
 }
 
 // misplacedSection returns a top-level field in the wrong place, and the problem. The field is a section, or a section
-// or data is below it. kubectl refuses such a field, because it refuses unknown fields by default (kubernetes v1.37.2,
-// kubectl, --validate=strict). misplacedSection returns "" for both if there is no such field.
+// or data is below it. If data has a section itself, only a top-level section counts. kubectl refuses such a field,
+// because it refuses unknown fields by default (kubernetes v1.37.2, kubectl, --validate=strict). misplacedSection
+// returns "" for both if there is no such field.
 func misplacedSection(object map[string]any) (field, problem string) {
 	data, _ := object["data"].(map[string]any)
-	_, complete := sectionIn(data) // another field may hold the YAML anchor that data uses
+	_, complete := sectionIn(data) // if data has a section, another field may hold the YAML anchor of this section
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if section, ok := sectionIn(map[string]any{key: nil}); ok {
 			return key, section + " is beside data, and kubectl refuses this field; move it below data"

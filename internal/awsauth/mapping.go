@@ -18,13 +18,13 @@ type Mapping struct {
 	Groups   []Field
 
 	text    *Text
-	written *yaml.Node // the node of the element, which may be an alias; nil if it is not known; see withNodes
+	written *yaml.Node // the node of the element, which may be an alias; nil if it is not known or not needed yet, see withNodes
 	node    *yaml.Node // the same node, with an alias resolved
 	next    int        // the offset of the next element, or of the end of the list
 	json    json.RawMessage
 	wrong   []WrongType
 	others  []Field
-	has     [4]bool // whether the element has each of sharedKeys; set only if others is set
+	has     [4]bool // whether the element has each of sharedKeys; set only if the element has other keys or a merge
 }
 
 // Field is a value or a key of an element, or an element of mapAccounts. At computes its position on demand.
@@ -37,11 +37,12 @@ type Field struct {
 	nth   int    // the place in the list under the key, from one; zero for a value that is not in a list
 	node  *yaml.Node
 
-	// Below is the text under a key. Keys and OtherKeys set it if the value of the key is a scalar.
+	// Below is the value of a key. Only Keys and OtherKeys set it, and only if the value is a scalar.
 	Below string
 }
 
-// At returns the position of the value, or of its element if the value is missing.
+// At returns the position of the value, or that of its element if the value is missing. Line and Column are zero if the
+// node of the value is not known.
 func (f Field) At() Position {
 	path := fmt.Sprintf("%s[%d]", f.text.Section.Path(), f.index)
 	if f.name != "" {
@@ -87,8 +88,8 @@ func (p Position) At() Position { return p }
 // At returns the position of the element.
 func (m Mapping) At() Position { return m.field("", m.written).At() }
 
-// Block returns the text from this element up to the next element, without white space. It leaves out a dash, comma or
-// bracket at the end. It returns "" if the place of the element in the text is not known.
+// Block returns the text from this element up to the next element, without white space. It leaves out dashes, commas
+// and closing brackets at the end. It returns "" if the place of the element in the text is not known.
 func (m Mapping) Block() string {
 	m = m.withNodes()
 	if m.written == nil {
@@ -129,9 +130,9 @@ func (m Mapping) Kind() string {
 // pair is a key of a mapping node and its value.
 type pair struct{ key, value *yaml.Node }
 
-// pairs returns the keys of an element in order, with the keys of merged mappings at the position of the merge. depth
-// is the number of merges around n. pairs ignores merges that are nested more than eight levels deep, so the values
-// from such merges have no position.
+// pairs returns the keys of an element with their values, in order. The keys of a merged mapping stand in the place of
+// the merge. depth is the number of merges around n. pairs ignores merges that are nested more than eight levels deep,
+// so the values from such merges have no position.
 func pairs(n *yaml.Node, depth int) []pair {
 	var list []pair
 	if n == nil || n.Kind != yaml.MappingNode || depth > 8 {
@@ -184,9 +185,9 @@ func (m Mapping) scalar(all []pair, key, value string) Field {
 	return f
 }
 
-// find returns the node of the value of a key. It ignores the case of the key. If several keys have this name, it takes
-// the last one whose value fits. If no value fits, it takes the first key and records a Disagreement. It records none
-// if a value of the section has a wrong type.
+// find returns the node of the value of a key, or nil if the element has no such key. It ignores the case of the key.
+// If several keys have this name, it returns the value of the last one that fits. If no value fits, it returns the
+// value of the first one. It then also records a Disagreement, except in a section in which a value has a wrong type.
 func (m Mapping) find(all []pair, name string, fits func(*yaml.Node) bool) *yaml.Node {
 	var last *yaml.Node
 	for _, p := range slices.Backward(all) {
@@ -215,8 +216,8 @@ func sameText(n *yaml.Node, value string) bool {
 	return n.Value == value || n.Tag == "!!binary"
 }
 
-// holds reports whether a node is a list of the decoded groups. An empty group equals every item. If there are no groups, holds returns true for
-// every node.
+// holds reports whether a node is a list of the decoded groups. An empty group equals every item. If there are no
+// groups, holds returns true for every node.
 func (m Mapping) holds(n *yaml.Node, groups []string) bool {
 	if len(groups) == 0 {
 		return true
@@ -247,8 +248,8 @@ func (m Mapping) Keys() []Field {
 	return keys
 }
 
-// OtherKeys returns the keys of the element that are not known keys of its section, at most maxOthers. It includes
-// known keys in another case.
+// OtherKeys returns the keys of the element that are not known keys of its section, including known keys in another
+// case. It returns at most maxOthers keys.
 func (m Mapping) OtherKeys() []Field { return m.others }
 
 // maxOthers limits the result of OtherKeys.
@@ -279,7 +280,7 @@ func (m Mapping) withOtherKeys() Mapping {
 	return m
 }
 
-// HasKey reports whether the element has the key rolearn, userarn, username or groups, ignoring case.
+// HasKey reports whether the element has a key, ignoring case. name must be rolearn, userarn, username or groups.
 func (m Mapping) HasKey(name string) bool {
 	m = m.withNodes()
 	if m.others == nil && m.node != nil && m.node.Kind == yaml.MappingNode {
@@ -345,9 +346,10 @@ func (m Mapping) DuplicateKeys() []Field {
 	return again
 }
 
-// Folded returns the first line that YAML folds into the value from below, and the position of this line. YAML folds a
-// line that is indented deeper than the key of the value. Folded returns false if the value is on one line. It also
-// returns false for a value in quotes or in a block scalar, because the author of such a value wanted several lines.
+// Folded returns the first line after the line of a value that YAML appends to this value, and its position. YAML
+// appends a line that is indented deeper than the key of the value. Folded returns false if the value is on one line.
+// It also returns false for a value in quotes or in a block scalar, because the author of such a value wanted several
+// lines.
 func (f Field) Folded() (line string, at Position, ok bool) {
 	if f.node == nil && f.text.plain {
 		return "", Position{}, false // every value of a plain text is on one line

@@ -93,8 +93,8 @@ func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	return s.found
 }
 
-// EntryAt returns the position of the entry or account that a resolution names. Line and Column are zero if the
-// resolution names none.
+// EntryAt returns the position of the entry or account that a resolution names. If the resolution names none, the
+// position has only a path.
 func (d *Document) EntryAt(r Resolution) Position {
 	switch {
 	case r.Source == MapRoles && r.Index < len(d.Roles):
@@ -128,7 +128,7 @@ func (s *search) add(at Position, kind NearMissKind, why string, args ...any) {
 	s.found = append(s.found, NearMiss{s.object.Locate(at), kind, fmt.Sprintf(why, args...)})
 }
 
-// entry adds a near miss for an element if one fault keeps it from mapping the caller.
+// entry adds a near miss for an element if the element would map the caller without its fault.
 func (s *search) entry(m Mapping) {
 	at, kind, why := m.ARN, MissShadowed, ""
 	switch {
@@ -146,8 +146,8 @@ func (s *search) entry(m Mapping) {
 	}
 }
 
-// dropped searches for the caller's ARN in the values of an element that the authenticator drops. why is "" if no value
-// is the ARN.
+// dropped searches for the caller's ARN in the values of an element that the authenticator drops. It returns the value
+// that is the ARN, and the reason why it doesn't map the caller. why is "" if no value is the ARN.
 func (s *search) dropped(m Mapping) (at Field, why string) {
 	m = m.withNodes()
 	if m.node != nil && m.node.Kind == yaml.ScalarNode && s.names(m.node.Value) {
@@ -171,8 +171,8 @@ func (s *search) names(value string) bool {
 	return sameResource(entryForm(arn), s.want) && arn.Account == s.want.Account && arn.Partition == s.want.Partition
 }
 
-// differs describes the difference between an entry's ARN and the caller's. It returns "" if the ARNs are equal or
-// differ in more than one respect.
+// differs describes the difference between an entry's ARN and the caller's. why is "" if the ARNs are equal or differ
+// in more than one respect.
 func (s *search) differs(text string) (kind NearMissKind, why string) {
 	arn, err := ParseARN(text)
 	if err != nil {
@@ -243,7 +243,8 @@ func sameResource(a, b ARN) bool {
 }
 
 // text adds a near miss for a section from which the authenticator loads nothing. For another section it adds the first
-// text that names the caller, such as a comment. It adds no text if an element of the section is a near miss already.
+// place in the text that names the caller, such as a comment. If an element of the section is a near miss already, text
+// does not add such a place.
 func (s *search) text(t *Text) {
 	switch {
 	case t.Syntax != nil:
@@ -280,7 +281,7 @@ func placeOf(raw string, at int) string {
 }
 
 // Names reports whether the text of a section holds an ARN, in an element or in a comment. The beginning of a longer
-// ARN does not count. Names returns false if the username of an entry contains the ARN.
+// ARN does not count. If the username of any entry contains the ARN, Names returns false.
 func (d *Document) Names(arn string) bool {
 	if d.folded == "" {
 		var b strings.Builder

@@ -78,8 +78,8 @@ type Object struct {
 }
 
 // SameContent reports whether two objects have the same data, the same keys under binaryData, and the same value of
-// immutable. It returns false if o is being deleted, may hide bytes, or is a manifest that can't be applied as it is
-// written.
+// immutable. It returns false if either object is nil, or if o is being deleted or may hide bytes. It also returns
+// false if o comes from a manifest with duplicate keys or with values under data that are not text.
 func (o *Object) SameContent(other *Object) bool {
 	return o != nil && !o.mayHideBytes() && !o.Deleting && other != nil && o.Immutable == other.Immutable && maps.Equal(o.Data, other.Data) &&
 		slices.Equal(slices.Sorted(slices.Values(o.BinaryData)), slices.Sorted(slices.Values(other.BinaryData))) &&

@@ -42,21 +42,22 @@ type Span struct {
 	Items []*Span
 	// Flow reports that brackets or braces enclose the node.
 	Flow bool
-	// Mark is the offset of the dash before an element of a block list, or of the question mark before a key. For other nodes it is
-	// Start.
+	// Mark is the offset of the dash before an element of a block list, or of the question mark before a key. For other
+	// nodes it is Start.
 	Mark int
-	// After is the offset after the dash or colon before the node, and equal to Mark if there is none.
+	// After is the offset after the dash, colon or question mark before the node. It equals Mark if there is none.
 	After int
-	// Start is the offset of the node with its anchor and tag, Text that of the node without them, and End the offset after the node.
-	// A missing value has the same three offsets.
+	// Start is the offset of the node with its anchor and tag. Text is the offset of the node without them. End is the
+	// offset after the node. For a missing value the three are equal.
 	Start, Text, End int
 }
 
-// errOutline is the error of a text whose nodes have positions that outline does not understand.
+// errOutline is the error of a text with a node whose end outline can't find.
 var errOutline = errors.New("the end of a value is not certain")
 
-// Outline returns the nodes of the first YAML document in a text. It returns nil for a text without a document, and an error for a
-// text that does not parse, or that holds a rare form whose end it does not find.
+// Outline returns the root node of the first YAML document in a text. It returns nil for a text without a document. It
+// returns an error for a text that does not parse, or that has a rare form in which Outline can't find the end of a
+// node.
 func Outline(text string) (*Span, error) {
 	read := newTree(text)
 	switch {
@@ -69,7 +70,7 @@ func Outline(text string) (*Span, error) {
 	return (&outliner{text: text, lines: &lines}).outline(read.document.Content[0])
 }
 
-// outliner finds the ends of nodes. A node of a YAML tree has only a beginning.
+// outliner computes the end of each node, because a node of a YAML tree has only the position of its beginning.
 type outliner struct {
 	text  string
 	lines *lineIndex
@@ -95,7 +96,8 @@ func (s *Span) move(by int) {
 	}
 }
 
-// span returns a node that begins at the offset after or later, or nil if it does not find the end of the node.
+// span returns the span of a node, or nil if it can't find the node's end. after is the offset after the dash, colon or
+// question mark before the node, or that of the node.
 func (o *outliner) span(n *yaml.Node, after int) *Span {
 	at := o.lines.offset(o.text, n.Line, n.Column)
 	s := &Span{Mark: at, After: after, Start: at, Text: skipProperties(o.text, at), Value: n.Value}
@@ -146,7 +148,8 @@ func (o *outliner) span(n *yaml.Node, after int) *Span {
 	return s
 }
 
-// item returns an element of a list or a key of a mapping.
+// item returns the span of an element of a list or of a key of a mapping. after is the end of the node before it. It
+// returns nil if it can't find the end of the node.
 func (o *outliner) item(parent *Span, n *yaml.Node, after int) *Span {
 	at := o.skip(after, "")
 	if parent.Flow {
@@ -171,7 +174,8 @@ func (o *outliner) item(parent *Span, n *yaml.Node, after int) *Span {
 	return s
 }
 
-// value returns the value of a key that ends at an offset.
+// value returns the span of the value of a key that ends at the offset after. It returns nil if it can't find the end
+// of the value.
 func (o *outliner) value(n *yaml.Node, after int) *Span {
 	at := o.skip(after, "")
 	if hasByte(o.text, at, ':') {
@@ -251,7 +255,8 @@ func (o *outliner) scalar(s *Span, n *yaml.Node) *Span {
 	return s
 }
 
-// plainEnd returns the end of a scalar without quotes, which may be folded over several lines.
+// plainEnd returns the end of a scalar without quotes, which may be folded over several lines. It returns false if the
+// text doesn't fit the value.
 func plainEnd(text string, at int, value string) (end int, ok bool) {
 	for i := 0; i < len(value); {
 		gap := i
@@ -273,8 +278,8 @@ func plainEnd(text string, at int, value string) (end int, ok bool) {
 	return at, true
 }
 
-// blockEnd returns the end of a literal or folded scalar, without the line break at its end. header is the offset of its header. Empty
-// lines after the scalar belong to it only if the header says so with a plus sign.
+// blockEnd returns the end of a literal or folded scalar, without the line break at its end. header is the offset of
+// its header. Empty lines after the scalar belong to it only if the header has a plus sign.
 func blockEnd(text string, header int, value string) int {
 	end := header + wordLen(text, header)
 	keep := strings.Contains(text[header:end], "+")

@@ -9,7 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestOutlineFindsTheEndOfEachNode: the text between the offsets of a node is that node, for every section of the rules' cases.
+// TestOutlineFindsTheEndOfEachNode checks every section of the rules' cases: the text between the offsets of a node is
+// that node.
 func TestOutlineFindsTheEndOfEachNode(t *testing.T) {
 	sections := []string{
 		"- {a, b: , c: [d: e, f], 'g': \"h\\\"i\"} # j\n", "- ? a\n  : b\n  ? c\n-\n- ''\n- !!str\n- &x !!str y # z\n- *x\n",

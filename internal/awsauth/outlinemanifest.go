@@ -14,13 +14,13 @@ type ManifestOutline struct {
 	JSON bool
 
 	sources  []*Source
-	index    int // of the document
+	index    int // the index in sources of the document with the aws-auth
 	path     Path
 	problems int // the number of errors of the file
 }
 
-// OutlineManifest returns the aws-auth that begins at a line of a file; see [Manifest]. It returns an error if there is none, or if the
-// text has a rare form whose end it does not find.
+// OutlineManifest returns the outline of the aws-auth that begins at a line of a file; see [Manifest]. It returns an
+// error if no aws-auth begins there, or if it can't find the end of a node.
 func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 	sources, problems := readManifests(src)
 	o := &ManifestOutline{sources: sources, problems: problems, index: -1}
@@ -47,8 +47,9 @@ func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 	return o, nil
 }
 
-// Differs compares another file with the file of o after the given text is written under a key of data in its aws-auth. It reports whether
-// any document has another meaning.
+// Differs reports whether another file means something other than the file of o in which text is written under the key
+// section of the aws-auth. It compares the decoded documents. It also returns true if src has more errors than the file
+// of o.
 func (o *ManifestOutline) Differs(src []byte, section Section, text string) bool {
 	sources, problems := readManifests(src)
 	if len(sources) != len(o.sources) || problems > o.problems {
@@ -77,7 +78,7 @@ func readManifests(src []byte) (sources []*Source, problems int) {
 	return sources, problems
 }
 
-// withText returns a document in which the object at a path has a text under a key of data.
+// withText returns a copy of a document in which the object at a path has the text under a key of data.
 func withText(value any, path Path, section Section, text string) any {
 	if len(path) > 0 {
 		switch step := path[0].(type) {

@@ -8,7 +8,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// positions maps offsets in the decoded texts of an object's keys to lines and columns of its manifest file.
+// positions gives the lines and columns in a manifest file for an object, its keys, and offsets in the texts under
+// data.
 type positions struct {
 	file   *file
 	object int            // the offset of the object
@@ -18,7 +19,7 @@ type positions struct {
 	again  []Scalar // see duplicateKeys
 }
 
-// keySource holds the offsets of a key and of its text in the file.
+// keySource holds the offsets in the file of a key under data and of its text.
 type keySource struct {
 	key, value int
 	segments   []segment // the segments of the text; nil if only its beginning is known

@@ -40,16 +40,16 @@ func (e *Entry) OnlyInstances() bool {
 		slices.ContainsFunc(e.Groups, func(g string) bool { return strings.Contains(g, InstanceTemplate) })
 }
 
-// Admits reports whether the authenticator admits a caller that matches the entry. The authenticator refuses a caller
-// for whom it can't render the entry: one that is not an EC2 instance, if OnlyInstances is true. A session with an
+// Admits reports whether the authenticator admits a caller that matches the entry. If OnlyInstances is true, the
+// authenticator admits only EC2 instances, because it can't render the entry for other callers. A session with an
 // unknown name counts as an instance.
 func (e *Entry) Admits(c Caller) bool {
 	return c.IsInstance() || c.SessionUnknown || !e.OnlyInstances()
 }
 
-// Gives reports whether every caller that the entry admits gets a group. It renders only the templates that have the
-// same value for all of these callers. These are {{AccountID}} and, for a principal without sessions, the session name,
-// which is empty.
+// Gives reports whether every caller that the entry admits gets a group. It returns true for system:authenticated. In
+// the entry's groups it renders only templates that have the same value for all these callers. These are {{AccountID}}
+// and, for a principal without sessions, the session name, which is empty.
 func (e *Entry) Gives(group string) bool {
 	return group == AuthenticatedGroup || slices.ContainsFunc(e.Groups, func(g string) bool {
 		return g == group || strings.Contains(g, "{{") && e.renderShared(g) == group
@@ -69,8 +69,8 @@ func (e *Entry) HasSessions() bool {
 	return e.ARN == "" || err != nil || arn.IsRole() || session
 }
 
-// GivesTo reports whether an admitted caller gets a group from the entry. It also returns true if the caller may get
-// the group because the value of a template is not known.
+// GivesTo reports whether an admitted caller gets a group from the entry. If the value of a template is not known,
+// GivesTo returns true if any value gives the caller the group.
 func (e *Entry) GivesTo(c Caller, group string) bool {
 	return group == AuthenticatedGroup || slices.ContainsFunc(e.Groups, func(g string) bool {
 		return g == group || strings.Contains(g, "{{") && matchesTemplate(c.render(g), group)
@@ -152,7 +152,8 @@ func withoutAuthenticated(groups []string) []string {
 // unknownTemplates matches the templates that remain in a rendered text if their value is not known.
 var unknownTemplates = regexp.MustCompile(`\{\{(?:EC2PrivateDNSName|SessionName|SessionNameRaw|AccessKeyID)\}\}`)
 
-// matchesTemplate reports whether a text equals a rendered template. A template that remains in it matches any text.
+// matchesTemplate reports whether a text equals a rendered template. A template that is still in the rendered text
+// matches any text.
 func matchesTemplate(template, text string) bool {
 	if template == text {
 		return true
@@ -163,8 +164,8 @@ func matchesTemplate(template, text string) bool {
 	return matchesParts(unknownTemplates.Split(template, -1), text, func(string) bool { return true })
 }
 
-// matchesParts reports whether a text consists of the parts, in their order, with one text between two parts. isValue
-// must return true for each text between parts.
+// matchesParts reports whether a text consists of the parts, in their order, with a value between each two of them.
+// isValue decides which texts are values.
 func matchesParts(parts []string, text string, isValue func(string) bool) bool {
 	last := len(parts) - 1
 	text, ok := strings.CutPrefix(text, parts[0])

@@ -121,7 +121,8 @@ func TestEntryGivesGroupsThatAllItsCallersGet(t *testing.T) {
 	}
 }
 
-// TestRenderingsAreTextsThatATemplateCanHave: a value that is not known can be any text that AWS allows, and no other text.
+// TestRenderingsAreTextsThatATemplateCanHave checks that an unknown value can be any text that AWS allows, and no other
+// text.
 func TestRenderingsAreTextsThatATemplateCanHave(t *testing.T) {
 	role := awsauth.Caller{AccountID: "111122223333", SessionUnknown: true}
 	for _, test := range []struct {

@@ -8,17 +8,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Texts holds the texts of the sections that a correction changes, with their new texts.
+// Texts maps each section that a correction changes to its new text.
 type Texts map[Section]string
 
-// Replacement is a change of the text of a section: New replaces the bytes from Start up to End.
+// Replacement is a change of the text of a section: New replaces the bytes from the offset Start up to End.
 type Replacement struct {
 	Start, End int
 	New        string
 }
 
-// ReplaceIn returns a text after replacements. Replacements at the same offset keep their order. It leaves out a replacement that overlaps
-// one before it.
+// ReplaceIn returns a text with the replacements made. Replacements at the same offset keep their order. ReplaceIn
+// leaves out a replacement that overlaps one before it.
 func ReplaceIn(text string, replacements []Replacement) string {
 	sorted := slices.SortedStableFunc(slices.Values(replacements), func(a, b Replacement) int { return a.Start - b.Start })
 	var b strings.Builder
@@ -35,8 +35,8 @@ func ReplaceIn(text string, replacements []Replacement) string {
 	return b.String()
 }
 
-// Repairs returns the texts that a person can mean who follows the hint of the fault. It returns nothing if the hint leaves a choice that only
-// a person can make. A text can still have the next fault of the same kind.
+// Repairs returns the corrections that follow the hint of the fault, one for each way to read the hint. It returns nil
+// if only a person can follow the hint. A corrected text can still have another fault of the same kind.
 func (f *Fault) Repairs() []Texts {
 	if f.repair == nil {
 		return nil
@@ -44,11 +44,11 @@ func (f *Fault) Repairs() []Texts {
 	return f.repair()
 }
 
-// repair computes the texts that follow a hint; nil for a hint that a program can't follow.
+// repair computes the result of Repairs. It is nil if only a person can follow the hint.
 type repair func() []Texts
 
-// repairAt returns the repair of a mistake within a line that [explainYAMLError] recognizes, at the offset of the mistake; nil if only a person
-// can correct it.
+// repairAt returns the repair of a mistake within a line that [explainYAMLError] recognizes. offset is the offset of
+// the mistake, and hint its hint. It returns nil if only a person can correct the mistake.
 func (t *Text) repairAt(offset int, hint string) repair {
 	rest := t.raw[min(offset, len(t.raw)):]
 	value, _, _ := strings.Cut(rest[:lineLen(rest, 0)], " #")
@@ -71,7 +71,7 @@ func (t *Text) rewrite(replacements ...Replacement) repair {
 	return func() []Texts { return t.with(ReplaceIn(t.raw, replacements)) }
 }
 
-// with returns new texts of the section as candidates.
+// with returns a correction for each new text of the section. It leaves out duplicates and the present text.
 func (t *Text) with(texts ...string) []Texts {
 	var list []Texts
 	for _, text := range texts {
@@ -82,7 +82,8 @@ func (t *Text) with(texts ...string) []Texts {
 	return list
 }
 
-// eachLine calls visit for each line with its offset and its text without the line break, and joins the results. Line breaks stay.
+// eachLine replaces each line of a text by the result of visit, and keeps the line breaks. visit gets the offset of the
+// line and its text without the line break.
 func eachLine(raw string, visit func(start int, line string) string) string {
 	var b strings.Builder
 	start := 0
@@ -95,8 +96,8 @@ func eachLine(raw string, visit func(start int, line string) string) string {
 	return b.String()
 }
 
-// expandTabs returns a text with spaces instead of the tabs that indent its lines, for tab stops of a width. A tab after a dash becomes one
-// space.
+// expandTabs returns a text in which spaces replace the tabs that indent its lines. width is the distance of the tab
+// stops in columns. A tab after a dash becomes one space.
 func expandTabs(raw string, width int) string {
 	return eachLine(raw, func(_ int, line string) string {
 		body := strings.TrimLeft(line, " \t")
@@ -114,12 +115,15 @@ func expandTabs(raw string, width int) string {
 	})
 }
 
-// repairTabs returns the texts in which spaces replace the tabs in indentations, for the usual widths of a tab.
+// repairTabs returns a correction for each usual width of a tab: 2, 4 and 8 columns. In each, spaces replace the tabs
+// that indent lines.
 func (t *Text) repairTabs() []Texts {
 	return t.with(expandTabs(t.raw, 2), expandTabs(t.raw, 4), expandTabs(t.raw, 8))
 }
 
-// repairTypographic returns a repair that writes the plain character at an offset, and in all lines that begin with the same character.
+// repairTypographic returns a repair for the typographic character at an offset. If the character stands for a dash or
+// a space, or is invisible, the repair replaces it in the indentation of all lines. If no line has it there, or if it
+// stands for another character, the repair replaces it only at the offset.
 func (t *Text) repairTypographic(offset int) repair {
 	return func() []Texts {
 		at, c, ok := FindTypographic(t.raw[min(offset, len(t.raw)):])
@@ -146,7 +150,8 @@ func (t *Text) repairTypographic(offset int) repair {
 	}
 }
 
-// plainFor returns the plain text that replaces a typographic character, with the space that a dash or a colon needs before the rest.
+// plainFor returns the plain text that replaces a typographic character. rest is the text after the character. plainFor
+// adds the space that a dash or a colon needs before rest.
 func plainFor(c Typographic, rest string) string {
 	if c.Write == ":" && !strings.HasPrefix(rest, " ") {
 		return ": "
@@ -157,8 +162,8 @@ func plainFor(c Typographic, rest string) string {
 	return c.Write
 }
 
-// moveLines returns the text with the line at an offset moved by a number of columns. The lines below it move, too, as long as belongs
-// reports true for them; empty lines stay.
+// moveLines returns the text in which the line that begins at start is moved by a number of columns. The lines below it
+// move, too, up to the first line for which belongs returns false. Empty lines stay as they are.
 func (t *Text) moveLines(start, by int, belongs func(line) bool) string {
 	moving := true
 	return eachLine(t.raw, func(at int, text string) string {
@@ -180,14 +185,16 @@ func alone(line) bool { return false }
 // deeper returns a function that reports whether a line is indented deeper than a column.
 func deeper(column int) func(line) bool { return func(l line) bool { return l.indent > column } }
 
-// moveElement returns a repair that moves an element: its first line, and the lines that are indented deeper than its dash.
+// moveElement returns a repair with two corrections. The first moves an element: its first line, and the lines that are
+// indented deeper than its dash. The second moves only the first line.
 func (t *Text) moveElement(at line, by int) repair {
 	return func() []Texts {
 		return t.with(t.moveLines(at.start, by, deeper(at.indent)), t.moveLines(at.start, by, alone))
 	}
 }
 
-// moveKeys returns a repair that moves a key of an element, and the keys and groups below it.
+// moveKeys returns a repair with two corrections. The first moves a key of an element, and the keys and groups below
+// it. The second moves only the line of the key.
 func (t *Text) moveKeys(at line, by int) repair {
 	sameElement := func(l line) bool { return l.indent >= at.indent && (!l.dash || l.key == "") }
 	return func() []Texts {
@@ -195,7 +202,8 @@ func (t *Text) moveKeys(at line, by int) repair {
 	}
 }
 
-// moveItem returns a repair that moves the dash of a group, and the dashes in the same column below it.
+// moveItem returns a repair with two corrections. The first moves the dash of a group, and the dashes in the same
+// column below it. The second moves only the first dash.
 func (t *Text) moveItem(at line, by int) repair {
 	sameList := func(l line) bool { return l.indent == at.indent && l.dash && l.key == "" }
 	return func() []Texts {
@@ -203,8 +211,9 @@ func (t *Text) moveItem(at line, by int) repair {
 	}
 }
 
-// splitSection returns a repair that moves the lines below a section's name, which begins inside the text of another section, to the
-// section itself.
+// splitSection returns a repair for the name of a section that stands inside the text of another section. The repair
+// moves the lines below the name to the section of this name. start is the offset of the name's line. The repair
+// returns nil if that section has a text already, or if the line has a dash or a value.
 func (t *Text) splitSection(start int, name string) repair {
 	return func() []Texts {
 		section := Section(name)
@@ -250,7 +259,7 @@ func dedent(text string) string {
 	})
 }
 
-// leaveOutSeparators returns a repair that deletes the lines with --- or ... that end the list before an offset.
+// leaveOutSeparators returns a repair that deletes the last line with --- or ... before an offset.
 func (t *Text) leaveOutSeparators(offset int) repair {
 	return func() []Texts {
 		before := t.raw[:offset]
@@ -269,7 +278,8 @@ func (t *Text) leaveOutSeparators(offset int) repair {
 	}
 }
 
-// repairAccounts returns a repair that writes accounts as a list. It returns nil if the text has anything else than accounts and separators.
+// repairAccounts returns a repair that writes the account ids in a text as a list. It returns nil if the text has
+// anything other than account ids and separators.
 func (t *Text) repairAccounts(text string) repair {
 	if rest := strings.Trim(accountID.ReplaceAllString(text, ""), " \t\r\n,;\"'"); rest != "" {
 		return nil
@@ -283,7 +293,8 @@ func (t *Text) repairAccounts(text string) repair {
 	}
 }
 
-// leaveOutKey returns a repair for a text that begins with the key of its own section, such as mapRoles. The repair removes this key.
+// leaveOutKey returns a repair for a text that begins with the key of its own section, such as mapRoles. The repair
+// removes the key. It returns nil for other texts. root is the node of the text.
 func (t *Text) leaveOutKey(root *yaml.Node) repair {
 	if root.Style&yaml.FlowStyle != 0 || len(root.Content) != 2 || root.Content[0].Value != string(t.Section) {
 		return nil
@@ -325,12 +336,13 @@ func (f Field) Write(value string) (Replacement, bool) {
 		return Replacement{}, false
 	}
 	if f.text.Section == MapAccounts && quote == 0 {
-		quote = '"' // account ids have quotes, because other tools read one without as a number
+		quote = '"' // account ids get quotes, because other tools read an id without quotes as a number
 	}
 	return Replacement{start, end, scalarText(value, quote)}, true
 }
 
-// WriteList returns the replacement that writes a list in flow style in place of a value.
+// WriteList returns the replacement that writes a list in brackets in place of a value. It returns false where
+// [Field.Write] does.
 func (f Field) WriteList(values []string) (Replacement, bool) {
 	start, end, _, ok := f.span()
 	if !ok {
@@ -343,7 +355,8 @@ func (f Field) WriteList(values []string) (Replacement, bool) {
 	return Replacement{start, end, "[" + strings.Join(list, ", ") + "]"}, true
 }
 
-// WriteItems returns the replacement that writes several items in place of one item of a list.
+// WriteItems returns the replacement that writes several items in place of one item of a list. It returns false where
+// [Field.Write] does, and if there are no items.
 func (f Field) WriteItems(values []string) (Replacement, bool) {
 	start, end, quote, ok := f.span()
 	if !ok || len(values) == 0 {
@@ -363,7 +376,9 @@ func (f Field) WriteItems(values []string) (Replacement, bool) {
 	return Replacement{start, end, strings.Join(list, separator)}, true
 }
 
-// span returns the bytes of a scalar in the text, with its quotes, and the quote or 0.
+// span returns the offsets in the text at which a scalar with its quotes begins and ends. quote is its quote, or 0 if
+// it has none. It returns false for a value that is not on one line, for an alias, and for a value that the text does
+// not have.
 func (f Field) span() (start, end int, quote byte, ok bool) {
 	n := f.node
 	if n == nil && f.text.plain {
@@ -380,7 +395,7 @@ func (f Field) span() (start, end int, quote byte, ok bool) {
 			return 0, 0, 0, false
 		}
 		rest := strings.TrimLeft(line[len(n.Value):], " \t\r")
-		if rest == "" { // a plain value can go on in the next line
+		if rest == "" { // a value without quotes can continue in the next line
 			if value, _, folded := f.Folded(); folded && value != "" {
 				return 0, 0, 0, false
 			}
@@ -402,8 +417,9 @@ func (f Field) span() (start, end int, quote byte, ok bool) {
 	return 0, 0, 0, false
 }
 
-// scalarText writes a value as a YAML scalar in the given quotes. If quote is 0, it writes the value without quotes where every YAML reader
-// reads that as a string, even in a list in brackets. Otherwise it uses double quotes.
+// scalarText writes a value as a YAML scalar. It uses the given quotes if the value needs no escapes. If quote is 0, it
+// omits the quotes if every YAML reader reads the value without them as a string, even in a list in brackets. In every
+// other case it uses double quotes.
 func scalarText(value string, quote byte) string {
 	simple := strings.IndexFunc(value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\'' || r == '\\' }) < 0
 	switch {

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Key returns the key of a value that is not in a list, and whether the field is such a value.
+// Key returns the key of a value. It returns false for a value in a list, and for an element.
 func (f Field) Key() (key string, ok bool) { return f.name, f.name != "" && f.nth == 0 }
 
 // nodeLine returns the line in which a node begins.
@@ -15,7 +15,8 @@ func (t *Text) nodeLine(n *yaml.Node) line {
 	return readLine(n.Line, start, t.raw[start:start+lineLen(t.raw, start)])
 }
 
-// SplitSection returns the texts after the section whose name is this key has become a section of its own.
+// SplitSection returns the correction for a key of an element that has the name of a section. In the correction, the
+// lines below the key are the text of that section. It returns nil if there is no such correction.
 func (f Field) SplitSection() []Texts {
 	if f.node == nil {
 		return nil
@@ -23,7 +24,8 @@ func (f Field) SplitSection() []Texts {
 	return f.text.splitSection(f.text.nodeLine(f.node).start, f.Value)()
 }
 
-// BeginElement returns the text in which a dash before this key begins a new element.
+// BeginElement returns the correction that writes a dash before this key, so that the key begins a new element. It
+// returns nil if the line of the key has a dash already, or no room for one.
 func (f Field) BeginElement() []Texts {
 	if f.node == nil {
 		return nil
@@ -35,7 +37,8 @@ func (f Field) BeginElement() []Texts {
 	return f.text.rewrite(Replacement{at.start + at.indent - 2, at.start + at.indent, "- "})()
 }
 
-// JoinAbove returns the text in which the keys of the element belong to the element above, because spaces replace its dash.
+// JoinAbove returns the correction that replaces the dash of this element by a space, so that its keys belong to the
+// element above.
 func (m Mapping) JoinAbove() []Texts {
 	m = m.withNodes()
 	if m.written == nil || m.written.Line == 1 {
@@ -48,7 +51,8 @@ func (m Mapping) JoinAbove() []Texts {
 	return m.text.rewrite(Replacement{at.at(), at.at() + 1, " "})()
 }
 
-// MoveBelowGroups returns the text in which this element, a text, and those in the same column below it are groups of the element above.
+// MoveBelowGroups returns the corrections for an element that is only a text. They make the text a group of the element
+// above. The first correction also moves the texts in the same column below it.
 func (m Mapping) MoveBelowGroups(above Mapping) []Texts {
 	m, above = m.withNodes(), above.withNodes()
 	if m.written == nil || above.written == nil || above.written.Style&yaml.FlowStyle != 0 {
@@ -61,7 +65,8 @@ func (m Mapping) MoveBelowGroups(above Mapping) []Texts {
 	return m.text.moveItem(at, above.written.Column-1-at.indent)()
 }
 
-// MoveOut returns the text in which an element that begins inside the groups of this element is an element of the section.
+// MoveOut returns the corrections for an element that is an item of the groups of this element. They make inner an
+// element of the section.
 func (m Mapping) MoveOut(inner Field) []Texts {
 	m = m.withNodes()
 	if m.written == nil || inner.node == nil {
@@ -74,7 +79,8 @@ func (m Mapping) MoveOut(inner Field) []Texts {
 	return m.text.moveElement(at, m.text.nodeLine(m.written).indent-at.indent)()
 }
 
-// Rewrite returns the replacement that writes a text in place of a list with one item, or of a key with a value on one line.
+// Rewrite returns the replacement that writes a text in place of a list in brackets, or of a mapping with one key. It
+// returns false if the list or mapping is not on one line.
 func (w WrongType) Rewrite(value string) (Replacement, bool) {
 	if w.node == nil {
 		return Replacement{}, false
@@ -96,8 +102,9 @@ func (w WrongType) Rewrite(value string) (Replacement, bool) {
 	return Replacement{}, false
 }
 
-// foldedLines returns the offsets of the lines that YAML folds into a value and that begin with a dash or with a character in place of one. It
-// returns false if other lines are folded into the value, too.
+// foldedLines returns the offsets at which the lines that YAML appends to a value begin and end. Each of these lines
+// begins with a dash, or with a character in place of one. foldedLines returns false if YAML appends other lines, or
+// none.
 func (f Field) foldedLines() (start, end int, ok bool) {
 	if _, _, folded := f.Folded(); !folded {
 		return 0, 0, false
@@ -120,7 +127,8 @@ func (f Field) foldedLines() (start, end int, ok bool) {
 	return start, end, end > start
 }
 
-// cutDash returns the text after a dash and a space, or after a character that stands for a dash, and whether the text begins with one.
+// cutDash returns the text after a dash and a space, or after a typographic character in place of a dash. It returns
+// false if the text begins with neither.
 func cutDash(text string) (rest string, ok bool) {
 	if rest, ok := strings.CutPrefix(text, "- "); ok {
 		return rest, true
@@ -131,8 +139,8 @@ func cutDash(text string) (rest string, ok bool) {
 	return "", false
 }
 
-// AlignFolded returns the text in which the lines that YAML folds into a group are groups of their own: their dashes are in the column of the
-// dash above.
+// AlignFolded returns the correction for lines with dashes that YAML appends to a group. It moves their dashes to the
+// column of the group's dash, so that they are groups, too. It returns nil if there are no such lines.
 func (f Field) AlignFolded() []Texts {
 	start, end, ok := f.foldedLines()
 	if !ok {
@@ -145,7 +153,7 @@ func (f Field) AlignFolded() []Texts {
 	return f.text.with(f.text.raw[:start] + items(f.text.raw[start:end], above.indent) + f.text.raw[end:])
 }
 
-// items writes lines as items of a list with an indentation.
+// items writes each line as an item of a list. indent is the number of spaces before each dash.
 func items(lines string, indent int) string {
 	return eachLine(lines, func(_ int, text string) string {
 		rest, _ := cutDash(strings.TrimSpace(text))
@@ -153,7 +161,8 @@ func items(lines string, indent int) string {
 	})
 }
 
-// MoveFolded returns the text in which the lines that YAML folds into a value of the element are groups of the element.
+// MoveFolded returns the correction for lines with dashes that YAML appends to a value of the element. It makes them
+// groups of the element. It returns nil if there are no such lines.
 func (m Mapping) MoveFolded(f Field) []Texts {
 	m = m.withNodes()
 	start, end, ok := f.foldedLines()
@@ -161,7 +170,7 @@ func (m Mapping) MoveFolded(f Field) []Texts {
 		return nil
 	}
 	raw := m.text.raw
-	moved, rest := raw[start:end], func(at int, lines string) []Texts { // at is not between start and end
+	moved, rest := raw[start:end], func(at int, lines string) []Texts { // at must not be between start and end
 		if at <= start {
 			return m.text.with(raw[:at] + lines + raw[at:start] + raw[end:])
 		}

@@ -67,7 +67,7 @@ type Resolution struct {
 	// Username is CanonicalARN, and Groups is empty.
 	Username string
 	Groups   []string
-	// Reason says why the caller is not mapped, or why the answer is ambiguous.
+	// Reason says why the caller is not mapped, or why the answer is ambiguous. It is empty for other answers.
 	Reason string
 	// Unknown is empty if the answer is certain. Otherwise the answer also depends on a section that is too expensive
 	// to evaluate. Then Unknown names this section and the reason, and the other fields are the answer without it.
@@ -157,7 +157,7 @@ func groupSet(groups []string) []string {
 	return groups
 }
 
-// Shadowed reports whether another entry of the section replaces this entry, so that the authenticator never uses it.
+// Shadowed reports whether the authenticator never uses this entry, because another entry of the section replaces it.
 // It returns false for an sso element.
 func (e *Entry) Shadowed() bool { return e.ARN != "" && e.shadowedBy != nil }
 
@@ -167,7 +167,7 @@ func (e *Entry) ShadowedBy() *Entry { return e.shadowedBy }
 
 // Principal is a principal that entries of mapRoles or mapUsers let in.
 type Principal struct {
-	// ARN is the principal's canonical ARN, in the upper and lower case of the first entry.
+	// ARN is the principal's canonical ARN, with upper and lower case as in the first entry.
 	ARN string
 	// Matches are the entries that the authenticator may answer with, at least one.
 	Matches []*Entry

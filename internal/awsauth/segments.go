@@ -13,7 +13,7 @@ import (
 type segment struct{ decoded, raw, length int }
 
 // locateIn returns the offset in the text for an offset in the value. For an offset between two segments, such as that
-// of a line break, it returns the end of the first segment.
+// of a line break, it returns the end of the first of them.
 func locateIn(segments []segment, offset int) int {
 	i, found := slices.BinarySearchFunc(segments, offset, func(s segment, offset int) int { return s.decoded - offset })
 	if !found {

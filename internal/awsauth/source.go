@@ -21,7 +21,7 @@ type Source struct {
 	reader *sourceReader
 	raw    rawDocument
 	part   *part          // nil until a position is needed
-	root   *yaml.Node     // nil if yaml.v3 reads the text differently from kubectl
+	root   *yaml.Node     // nil until a position is needed, and if yaml.v3 reads the text differently from kubectl
 	ended  *ManifestError // set if the YAML document ends before the end of its text
 
 	keys map[*yaml.Node]map[string]pair // the results of keysOf
@@ -141,7 +141,7 @@ func (s *Source) Manifest(path Path) (Manifest, error) {
 	return s.manifest(foundObject{object, path})
 }
 
-// Object returns the object at a path as an aws-auth. The object may be one that kubectl does not apply, such as a
+// Object returns the object at a path as an aws-auth. It also returns an object that kubectl does not apply, such as a
 // patch.
 func (s *Source) Object(path Path) *Object {
 	object, _ := s.At(path).(map[string]any)
@@ -297,7 +297,7 @@ func (s *Source) ReadInner(path Path) ([]*Source, []error) {
 	return (&sourceReader{file: inner}).sources()
 }
 
-// ReadMade reads a text as a file of YAML or JSON. A tool generates this text from the value at a path. Every position
+// ReadMade reads a text as a file of YAML or JSON, after a tool made the text from the value at a path. Every position
 // in the text is the position of the path.
 func (s *Source) ReadMade(path Path, text string) ([]*Source, []error) {
 	inner := newFile(text)

@@ -177,8 +177,8 @@ func (l *layout) readKey(at line) {
 	l.keys = append(l.keys, at.key)
 }
 
-// keysFrom returns a text such as "username and groups": the keys that are in the column of the given line's key. It
-// reads from this line up to the next element or a line with less indentation.
+// keysFrom returns the names of the keys in the column of the given line's key, as a text such as "username and
+// groups". It reads from this line up to the next element, or up to a line with less indentation.
 func (l *layout) keysFrom(from line) string {
 	var keys []string
 	lines := 0
@@ -245,13 +245,15 @@ func (l *layout) readValue(at line) {
 	}
 }
 
-// breakLine returns a repair that moves the end of a line from one column on, counted from 0, to a line of its own with an indentation.
+// breakLine returns a repair that moves the end of a line to a line of its own. from is the first column of this end,
+// counted from 0. indent is the indentation of the new line.
 func (l *layout) breakLine(at line, from, indent int) repair {
 	first := strings.TrimRight(l.text.raw[at.start:at.start+from], " \t")
 	return l.rewrite(at, len(first), from, "\n"+strings.Repeat(" ", indent))
 }
 
-// spaceDashes returns a repair that writes a space after each dash of a list whose dashes lack one.
+// spaceDashes returns a repair that writes the missing space after the dashes of a list. first is the first line of the
+// list.
 func (l *layout) spaceDashes(first line) repair {
 	return func() []Texts {
 		ended := false

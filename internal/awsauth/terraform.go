@@ -208,7 +208,7 @@ func (r *terraformReader) module(m terraformModule) {
 	}
 }
 
-// planned adds the planned objects of a resource, each with the object that the plan changes, if any.
+// planned adds the planned objects of a resource, each with the object before the change if there is one.
 func (r *terraformReader) planned(resource terraformResource) {
 	c := r.changes[resource.Address]
 	before, replaced := r.changed(c)
@@ -246,9 +246,9 @@ func (r *terraformReader) removed(c terraformChange, objects []*Object) {
 	}
 }
 
-// leftBehind returns the object that remains after the deletion of a resource, or nil. After the deletion of a
-// kubernetes_config_map_v1_data an object without the resource's keys remains. leftBehind returns an empty object for
-// it.
+// leftBehind returns the object that remains after the deletion of a resource, or nil if none remains. The deletion of
+// a kubernetes_config_map_v1_data removes only the keys of the resource, so an object remains. leftBehind returns an
+// empty object for it.
 func leftBehind(kind string) *Object {
 	if kind == configMapDataResource {
 		return &Object{Data: map[string]string{}}

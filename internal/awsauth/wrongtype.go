@@ -18,7 +18,7 @@ type WrongType struct {
 	Got, Want string
 }
 
-// WrongTypes returns the values of the element that have a wrong type. It stops reading a list after maxWrong of them.
+// WrongTypes returns the values of the element that have a wrong type. It stops reading a list at the limit maxWrong.
 // Types are those of YAML 1.1, in which an unquoted yes, on, y or 0123 is not a string.
 func (m Mapping) WrongTypes() []WrongType { return m.wrong }
 
