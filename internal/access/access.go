@@ -12,15 +12,19 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Masters is the group whose members Kubernetes allows everything, even if authorization is broken.
+// Masters is the group whose members may make every request. Kubernetes doesn't ask its authorizers about them, so they
+// can also repair RBAC.
 const Masters = "system:masters"
 
 // NodesGroup is the group that node authorization requires (kubernetes v1.36.3, pkg/auth/nodeidentifier).
 const NodesGroup = "system:nodes"
 
-// The groups that nodes of one kind need in addition to NodesGroup. The kinds are nodes with kube-proxy on Windows (EKS
-// user guide, "Enable Windows support"), nodes with kube-proxy on Fargate (EKS user guide, "Amazon EKS Pod execution
-// IAM role"), and nodes that ask for their first certificate (Kubernetes documentation, "TLS bootstrapping").
+// The groups that some nodes need in addition to NodesGroup:
+//   - WindowsProxyGroup is for nodes with Windows, which run kube-proxy (EKS user guide, "Enable Windows support").
+//   - FargateProxyGroup is for nodes of Fargate, which run kube-proxy (EKS user guide, "Amazon EKS Pod execution IAM
+//     role").
+//   - BootstrappersGroup is for nodes that ask for their first certificate (Kubernetes documentation, "TLS
+//     bootstrapping").
 const (
 	WindowsProxyGroup  = "eks:kube-proxy-windows"
 	FargateProxyGroup  = "system:node-proxier"
@@ -38,9 +42,9 @@ const (
 	Always                     // all of the entries fulfil it
 )
 
-// CertaintyOf returns Always if a condition holds for all matches, Sometimes if it holds for some of them, and Never if
-// it holds for none. matches are the entries that the authenticator may answer with. Without any matches CertaintyOf
-// returns Never.
+// CertaintyOf returns how often a condition holds for the authenticator's answers. matches are the entries that the
+// authenticator may answer with. The result is Always if the condition holds for all of them, Sometimes if it holds for
+// some, and Never if it holds for none. It is also Never if there are no matches.
 func CertaintyOf(matches []*awsauth.Entry, holds func(*awsauth.Entry) bool) Certainty {
 	n := 0
 	for _, e := range matches {
@@ -66,8 +70,8 @@ func IsNode(e *awsauth.Entry) bool {
 }
 
 // SameNodes returns a function that reports whether an entry lets the same nodes log in as one of the entries in
-// before. Both entries must have the same username. If the entry is limited to EC2 instances, the one in before must
-// be, too.
+// before. The entry in before must have the same username. If the entry admits only EC2 instances, the entry in before
+// must do so, too.
 func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool {
 		return IsNode(e) && slices.ContainsFunc(before, func(was *awsauth.Entry) bool {
@@ -129,22 +133,22 @@ type Protected struct {
 // IsNode reports whether the principal is protected as a node role.
 func (p Protected) IsNode() bool { return slices.Contains(p.Groups, NodesGroup) }
 
-// Gets returns how often the authenticator's answer gives the principal a group. An entry that admits only EC2
-// instances counts only for a principal that is protected as a node role. The group system:authenticated stands for
-// the ability to log in. For this group an entry through which nodes log in counts for every principal.
+// Gets returns how often the authenticator's answer r gives the principal a group. An entry that admits only EC2
+// instances counts only for a principal that is protected as a node role. The group system:authenticated stands for the
+// ability to log in. For this group an entry through which nodes log in counts for every principal.
 func (p Protected) Gets(r awsauth.Resolution, group string) Certainty {
 	login := group == awsauth.AuthenticatedGroup
 	if login && r.Mapped && len(r.Matches) == 0 {
-		return Always // mapAccounts answers, which has no templates
+		return Always // mapAccounts answers; it has no templates
 	}
 	return CertaintyOf(r.Matches, func(e *awsauth.Entry) bool {
 		return (!e.OnlyInstances() || p.IsNode() || login && IsNode(e)) && e.Gives(group)
 	})
 }
 
-// LosesSessions reports whether the principal loses the sessions that are not of EC2 instances. These sessions can log
-// in with the answer before. With the answer after, only sessions of EC2 instances can. LosesSessions returns false for
-// a principal that is protected as a node role.
+// LosesSessions reports whether a change leaves a login only to EC2 instances. before and after are the authenticator's
+// answers before and after the change. With the first one, other sessions of the principal can log in, too.
+// LosesSessions returns false for a principal that is protected as a node role.
 func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
 	admitsAll := func(r awsauth.Resolution) bool {
 		return r.Mapped && (len(r.Matches) == 0 || slices.ContainsFunc(r.Matches, func(e *awsauth.Entry) bool { return !e.OnlyInstances() }))

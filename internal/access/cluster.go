@@ -35,8 +35,9 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an en
 	// Unknown lists the fields that could not be read: FieldUsername, FieldGroups, FieldPolicies, and FieldNode for the
 	// type. It is empty in a snapshot of the guard.
 	Unknown []string `json:"-"`
-	// Stale is the reason why the access entry matches no caller, or empty. EKS doesn't show that a principal was
-	// deleted. Code that knows this sets Stale before it calls [Grants].
+	// Stale is the reason why the access entry matches no caller; empty if it matches its principal. EKS doesn't show
+	// that a principal was deleted and created again. Code that knows this from IAM sets Stale before it calls
+	// [Grants].
 	Stale string `json:"-"`
 }
 
@@ -60,10 +61,10 @@ const (
 	Stale
 )
 
-// Freshness compares the access entry with its principal, which must exist in IAM. EKS compares unique ids: the access
-// entry keeps the id of the principal that had this ARN when the access entry was created. If the principal is younger
-// than the access entry, an earlier principal with this ARN was deleted. Then the access entry matches no caller
-// (aws/containers-roadmap#2441), and EKS doesn't show this.
+// Freshness compares the creation time of the access entry with that of its principal, which must exist in IAM. The
+// access entry keeps the unique id that the principal had when the access entry was created. If the principal is
+// younger than the access entry, an earlier principal with this ARN was deleted. Then the access entry matches no
+// caller (aws/containers-roadmap#2441), and EKS doesn't show this.
 func (e *AccessEntry) Freshness(principal IAMFacts) Freshness {
 	switch {
 	case e.Created.IsZero() || principal.Created.IsZero():
@@ -80,7 +81,7 @@ var ErrNoCreationTime = errors.New("AWS does not say when the access entry or it
 // AccessPolicy is an access policy that is associated with an access entry.
 type AccessPolicy struct { //nolint:revive // EKS calls it an access policy
 	ARN string `json:"arn"`
-	// Scope is ScopeCluster for the whole cluster, or namespace for some namespaces.
+	// Scope is ScopeCluster for the whole cluster, or scopeNamespace for some namespaces.
 	Scope string `json:"scope"`
 	// Namespaces are the namespaces in which the policy applies. EKS allows a * at the end of each.
 	Namespaces []string `json:"namespaces,omitempty"`
@@ -196,15 +197,16 @@ func NewEntries(cluster *Cluster, declared []string) Entries {
 // IgnoreAWSAuth reports whether aws-auth has no effect, because the cluster uses only access entries.
 func (e Entries) IgnoreAWSAuth() bool { return e.cluster != nil && e.cluster.Mode == ModeAPI }
 
-// Has reports whether a principal has an access entry. If so, the entries of aws-auth have no effect on the principal.
-// arn is the principal's ARN, or the ARN of a session.
+// Has reports whether a principal has an access entry that EKS uses. If so, the entries of aws-auth have no effect on
+// the principal. arn is the principal's ARN, or the ARN of a session. In the mode CONFIG_MAP EKS uses no access
+// entries.
 func (e Entries) Has(arn string) bool {
 	key, ok := e.key(arn)
 	return ok && (e.declared[key] || e.get(key) != nil)
 }
 
-// Get returns the access entry of a principal, or nil. arn is the principal's ARN, or the ARN of a session. For a
-// declared access entry Get returns nil, because an operator declares only that it exists.
+// Get returns the access entry of a principal, or nil if it has none that EKS uses. arn is the principal's ARN, or the
+// ARN of a session. For a declared access entry Get returns nil, because an operator declares only that it exists.
 func (e Entries) Get(arn string) *AccessEntry {
 	key, ok := e.key(arn)
 	if !ok {
@@ -253,9 +255,9 @@ func (e Entries) where(holds func(*AccessEntry) bool) (arns []string) {
 	return arns
 }
 
-// InForce returns the principals of aws-auth on which its entries have an effect: those without an access entry. It
-// returns none if the whole aws-auth has no effect. It ignores declared access entries, because the guard doesn't know
-// whether they exist.
+// InForce returns the principals of aws-auth on which its entries have an effect, because they have no access entry. If
+// aws-auth has no effect at all, the result is empty. InForce ignores declared access entries, because the guard
+// doesn't know whether they exist.
 func (e Entries) InForce(m *awsauth.Map) []awsauth.Principal {
 	switch {
 	case e.cluster == nil:
@@ -266,9 +268,9 @@ func (e Entries) InForce(m *awsauth.Map) []awsauth.Principal {
 	return slices.DeleteFunc(slices.Clone(m.Principals()), func(p awsauth.Principal) bool { return e.Get(p.ARN) != nil })
 }
 
-// Satisfy reports whether a protected principal certainly gets all its groups and, if it must be an admin, the rights
-// of one. The principal's access comes from its access entry or from aws-auth. A declared access entry counts as one
-// that gives everything.
+// Satisfy reports whether a protected principal certainly gets all its groups. If the principal must be an admin, it
+// must certainly be one, too. The access comes from the principal's access entry, or else from aws-auth. A declared
+// access entry counts as one that gives everything.
 func (e Entries) Satisfy(p Protected, m *awsauth.Map, adminGroups []string) bool {
 	if e.Has(p.ARN) {
 		entry := e.Get(p.ARN)

@@ -36,10 +36,10 @@ type Grant struct {
 	// Reason is the reason why the state is not StateOK, or why the authenticator's answer is random. Otherwise it is
 	// empty.
 	Reason string
-	// At is the position of an element in aws-auth. Index is the index of an access entry.
+	// At is the position of an element in aws-auth. Index is the index of an access entry in the cluster's list.
 	At    awsauth.Position
 	Index int
-	// Unknown lists the fields that can't be determined, by their names in the JSON output.
+	// Unknown lists the fields that can't be determined, by their names in the JSON output of kubectl awsauth get.
 	Unknown []string
 
 	node, admin bool
@@ -72,9 +72,9 @@ func CallerKey(arn string) string {
 }
 
 // Grants lists the grants of a cluster, including those by which no caller logs in. First come the access entries, and
-// then the elements of aws-auth in the order in which the authenticator searches them. d may be nil. cluster may be nil
-// if its access entries are not known. Then the states are those of a cluster without access entries. An empty mode of
-// the cluster counts as API_AND_CONFIG_MAP.
+// then the elements of aws-auth in the order in which the authenticator searches them. d is aws-auth, and may be nil.
+// If cluster is nil, the states are those of a cluster without access entries. An empty mode of the cluster counts as
+// API_AND_CONFIG_MAP.
 func Grants(d *awsauth.Document, cluster *Cluster) []Grant {
 	var list []Grant
 	if cluster != nil {
@@ -175,8 +175,8 @@ func sectionAt(d *awsauth.Document, s awsauth.Section) awsauth.Position {
 	return d.Locate(awsauth.Position{Path: s.Path()})
 }
 
-// mappingGrant returns the grant of an element of mapRoles or mapUsers. The keys of inForce are the entries that may
-// answer, and the values are their principals.
+// mappingGrant returns the grant of an element of mapRoles or mapUsers. e is the entry of the element. inForce maps
+// each entry that the authenticator may answer with to its principal.
 func mappingGrant(d *awsauth.Document, m awsauth.Mapping, e *awsauth.Entry, inForce map[*awsauth.Entry]*awsauth.Principal) Grant {
 	g := Grant{
 		Principal: e.ARN, Source: Source(e.Section), Username: e.Username, Groups: e.Groups, At: d.Locate(m.At()), State: StateOK,

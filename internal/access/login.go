@@ -11,7 +11,7 @@ import (
 // Source is a source of access.
 type Source string
 
-// SourceNone means that no source has the caller. The other sources are access entries and the sections of aws-auth.
+// SourceNone means that no source maps the caller. The other sources are access entries and the sections of aws-auth.
 const (
 	SourceNone        Source = ""
 	SourceAccessEntry Source = "access entry"
@@ -67,16 +67,16 @@ type Login struct {
 	Source Source
 	// Admitted is how often the authenticator admits the caller. An answer of aws-auth may be random, see [Certainty].
 	Admitted Certainty
-	// Users are the users that the caller may be, each once. There are several only if the authenticator picks one of
-	// several entries at random.
+	// Users are the users that the caller may be, without duplicates. There are several only if the authenticator picks
+	// one of several entries at random.
 	Users []User
 	// Policies are the access policies of the caller's access entry.
 	Policies []AccessPolicy
 	// Reason is the reason why the authenticator refuses the caller, or why its answer is random. Otherwise it is
 	// empty.
 	Reason string
-	// Unknown is the reason why the login is not certain, or empty. If it is set, the other fields are not reliable.
-	// Only the source SourceAccessEntry is certain even then.
+	// Unknown is the reason why the login is not certain. It is empty if the login is certain. If it is set, only the
+	// source SourceAccessEntry is reliable, and the other fields are not.
 	Unknown string
 }
 
@@ -122,8 +122,8 @@ func loginBy(r awsauth.Resolution, c awsauth.Caller) Login {
 	return l
 }
 
-// render adds the users that the caller can be: one for each entry that may answer and that admits the caller. name is
-// the name of the first entry for the reason of a refusal.
+// render sets Admitted, and adds the users that the caller can be: one for each entry that may answer and that admits
+// the caller. name names the first entry in the reason of a refusal.
 func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) {
 	l.Admitted = CertaintyOf(entries, func(e *awsauth.Entry) bool { return e.Admits(c) })
 	if l.Admitted == Never {

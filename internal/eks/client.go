@@ -42,13 +42,13 @@ type Client struct {
 	delay   time.Duration // see newDelay
 }
 
-// New returns a client with the default configuration of the SDK, which includes the environment and the profile. It doesn't call AWS. If
-// region is empty, the client uses the region of that configuration. New returns [ErrNoRegion] if there is no region at all. It doesn't
-// guess one, because another region may have a cluster of the same name.
+// New returns a client with the default configuration of the SDK: the environment and the profile. It doesn't call AWS.
+// If region is empty, the client uses the region of this configuration. If the configuration has no region either, New
+// returns [ErrNoRegion]. It doesn't guess a region, because another region may have a cluster of the same name.
 //
-// ca holds the certificates with which the program trusts the API server of its cluster, in PEM. If the cluster in EKS has another CA,
-// [Client.Read] returns an [OtherClusterError]. If ca is nil, the client reads any cluster. more are further options, such as other
-// credentials.
+// ca holds the certificates with which the program trusts the API server of its cluster, in PEM. If the cluster in EKS
+// has another CA, [Client.Read] returns an [OtherClusterError]. If ca is nil, the client reads any cluster. more are
+// further options, such as other credentials.
 func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*config.LoadOptions) error) (*Client, error) {
 	options := append([]func(*config.LoadOptions) error{
 		config.WithRegion(region), config.WithDefaultRegion(""), config.WithRetryer(func() aws.Retryer {
@@ -177,8 +177,9 @@ func (c *Client) List(ctx context.Context) (arns []string, err error) {
 	return arns, nil
 }
 
-// describeAll returns the access entries of the principals, sorted by ARN. It calls describe for each principal. It leaves out an access
-// entry that doesn't exist. It returns an error if there are principals but none has an access entry.
+// describeAll returns the access entries of the principals, sorted by ARN. It calls describe for each principal. It
+// leaves out a principal without an access entry. It returns an error if every principal of a list that is not empty
+// lacks one.
 func describeAll(ctx context.Context, arns []string, describe func(context.Context, string) (access.AccessEntry, error)) ([]access.AccessEntry, error) {
 	var mu sync.Mutex
 	var entries []access.AccessEntry
@@ -209,7 +210,8 @@ func describeAll(ctx context.Context, arns []string, describe func(context.Conte
 	return entries, nil
 }
 
-// describe returns the access entry of a principal with its access policies. An access entry for nodes has no access policies.
+// describe returns the access entry of a principal with its access policies. It doesn't ask for the access policies of
+// an access entry for nodes, because there are none.
 func (c *Client) describe(ctx context.Context, arn string) (entry access.AccessEntry, err error) {
 	defer func() {
 		if v := recover(); v != nil { // a panic in a goroutine would end the process

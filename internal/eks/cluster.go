@@ -14,10 +14,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eks/types"
 )
 
-// sameCA returns nil if the described cluster has a CA certificate that is also in ca. ca holds the certificates with which the guard
-// trusts its API server, in PEM. EKS creates a CA for each cluster. So if no certificate is the same, the described cluster is another
-// cluster, and the error is an [OtherClusterError]. sameCA compares certificates, because PEM texts can differ in white space and in the
-// number of certificates.
+// sameCA returns nil if the described cluster has a CA certificate that is also in ca. ca holds the certificates with
+// which the guard trusts its API server, in PEM. If they have no certificate in common, sameCA returns an
+// [OtherClusterError], because EKS creates a CA for each cluster. It compares certificates, because PEM texts can
+// differ in white space and in the number of certificates.
 func sameCA(described *types.Cluster, ca []byte) error {
 	own, err := certificates(ca)
 	if err != nil {

@@ -19,11 +19,12 @@ import (
 )
 
 const (
-	// newAttempts limits the number of attempts of a call that needs a new access entry, and newDelay is the time between two attempts.
-	// New access entries are eventually consistent, "and may take several seconds" (EKS user guide, "Create access entries").
+	// newAttempts limits the number of attempts of a call for an access entry that was just created. newDelay is the
+	// time between two attempts. New access entries are eventually consistent, "and may take several seconds" (EKS user
+	// guide, "Create access entries").
 	newAttempts = 5
 	newDelay    = 3 * time.Second
-	// cleanUpTimeout limits the time to delete a new access entry whose access policies can't be associated.
+	// cleanUpTimeout limits the time in which [Client.Create] deletes an incomplete access entry.
 	cleanUpTimeout = 30 * time.Second
 	// maxMessage limits the length of a message from EKS, in bytes.
 	maxMessage = 500
@@ -80,13 +81,15 @@ func (c *Client) PolicyARN(ctx context.Context, name string) (string, error) {
 	return "", nil
 }
 
-// Create creates an access entry with its access policies, and returns the access entry as EKS then describes it. It needs the permissions
-// eks:CreateAccessEntry, eks:AssociateAccessPolicy, eks:DeleteAccessEntry, eks:DescribeAccessEntry and eks:ListAssociatedAccessPolicies. If
-// the principal has an access entry, Create changes nothing and returns [ErrExists].
+// Create creates an access entry with its access policies, and returns the access entry as EKS then describes it. It
+// needs the permissions eks:CreateAccessEntry, eks:AssociateAccessPolicy, eks:DeleteAccessEntry,
+// eks:DescribeAccessEntry and eks:ListAssociatedAccessPolicies. If the principal has an access entry, Create changes
+// nothing and returns [ErrExists].
 //
-// An access entry wins over aws-auth as soon as it exists. Without its access policies it would take access away. So Create deletes the
-// new access entry if it can't associate an access policy. It also does so if an access entry with access policies may exist, because the
-// answer of EKS did not arrive.
+// An access entry wins over aws-auth as soon as it exists. Without its access policies it would take access away. So
+// Create deletes the new access entry if it can't associate an access policy. If no answer to CreateAccessEntry
+// arrives, EKS may have created the access entry. If entry has access policies, Create deletes the access entry in this
+// case, too.
 func (c *Client) Create(ctx context.Context, entry access.AccessEntry) (access.AccessEntry, error) {
 	in := &awseks.CreateAccessEntryInput{ClusterName: &c.cluster, PrincipalArn: &entry.PrincipalARN, Type: &entry.Type}
 	if entry.Type == access.TypeStandard {

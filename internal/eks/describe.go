@@ -62,9 +62,10 @@ func (d *Description) HasCA(ca []byte) bool {
 	return err == nil && otherErr == nil && shareCertificate(own, other)
 }
 
-// InspectEntries returns the access entries of these principals. It leaves out a principal without an access entry. If a permission is
-// missing, it continues like [Client.Inspect], and each access entry lists its fields that can't be read. errs has an error for each
-// failed action.
+// InspectEntries returns the access entries of these principals. It leaves out a principal without an access entry. If
+// a permission is missing, it continues like [Client.Inspect]: each access entry lists its fields that can't be read,
+// and errs has one error for each missing permission. At any other error InspectEntries stops, and errs has only this
+// error.
 func (c *Client) InspectEntries(ctx context.Context, arns []string) (entries []access.AccessEntry, errs []error) {
 	denied := &denials{byAction: make(map[string]error)}
 	for _, arn := range arns {

@@ -9,10 +9,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// Inspect reads the cluster like [Client.Read], but continues if a permission is missing. It returns the data that it can read:
+// Inspect reads the cluster like [Client.Read], but continues if a permission is missing. It returns the data that it
+// can read:
 //
-//   - cluster is nil if neither the mode nor the access entries can be read. The mode is empty if it can't be read. Each access entry lists
-//     its fields that can't be read.
+//   - cluster is nil if neither the mode nor the access entries can be read, and if DescribeCluster fails for another
+//     reason than a missing permission. The mode is empty if it can't be read. Each access entry lists its fields that
+//     can't be read.
 //   - listed reports whether the access entries of cluster are complete.
 //   - errs has an error for each failed action.
 func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed bool, errs []error) {

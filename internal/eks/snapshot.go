@@ -69,9 +69,9 @@ func NewSnapshot(o SnapshotOptions) *Snapshot {
 
 var errNotRead = errors.New("the guard has just started and has not read them yet")
 
-// Cluster returns the mode and the access entries of the last successful read. It returns an error if there was no such read, or if that
-// read began more than three refresh periods ago. If the error has a method Public, that method returns a text for users who can't see the
-// log. If the settings don't enable the snapshot, Cluster returns nil and no error.
+// Cluster returns the mode and the access entries of the last successful read. It returns an error if there was no such
+// read, or if the read began more than three refresh periods ago. If the error has a method Public, this method returns
+// a text for users who can't see the log. If the settings don't enable the snapshot, Cluster returns nil and no error.
 func (s *Snapshot) Cluster() (*access.Cluster, error) {
 	settings, now := s.o.Settings(), s.o.Now()
 	if !settings.Enabled {
@@ -142,8 +142,8 @@ func (s *Snapshot) refresh(ctx context.Context) time.Duration {
 	return settings.Refresh
 }
 
-// recordKnown records whether Cluster returns the access of the cluster. Run calls it before and after each read. While reads fail, Run
-// reads at least once a minute. So the metric is late by at most a minute and the time of one read.
+// recordKnown records whether Cluster returns the access of the cluster. Run calls it before and after each read. While
+// reads fail, Run reads at least once a minute, so the metric is late by at most a minute and the time of one read.
 func (s *Snapshot) recordKnown() {
 	cluster, _ := s.Cluster()
 	s.o.Recorder.EKSKnown(cluster != nil)
@@ -167,7 +167,8 @@ func (s *Snapshot) readWithin(ctx context.Context, settings Settings) (*access.C
 	return client.Read(ctx)
 }
 
-// store stores the result of a read that began at the time began. If the read failed, store keeps the last result for the same cluster.
+// store stores the result of a read that began at the time began. After a failed read it keeps the last result if the
+// settings still enable the snapshot and name the same cluster.
 func (s *Snapshot) store(settings Settings, cluster *access.Cluster, began time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

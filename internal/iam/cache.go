@@ -35,8 +35,8 @@ type cache struct {
 	notFounds *lru.LRUExpireCache // notFound values
 }
 
-// notFound describes the calls within notFoundFor in which IAM did not find a principal. IAM answered the first call at
-// firstAnswered. The last call began at lastBegan, and IAM answered it at lastAnswered.
+// notFound describes the calls within notFoundFor in which IAM did not find a principal. IAM answered the first of
+// these calls at firstAnswered. The last of them began at lastBegan, and IAM answered it at lastAnswered.
 type notFound struct{ firstAnswered, lastBegan, lastAnswered time.Time }
 
 func newCache(now func() time.Time, size int) *cache {

@@ -56,7 +56,7 @@ func samePrincipal(a, b awsauth.ARN) bool {
 // get calls GetRole or GetUser once with the principal's name. If AWS returns another principal, the result has a problem.
 func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN) getResult {
 	s := getResult{began: c.now()}
-	// IAM accepts only ASCII. These two characters are equal to ASCII letters when case is ignored.
+	// IAM accepts only ASCII. The Kelvin sign equals K, and the long s equals s, when case is ignored.
 	name := strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(p.Name())
 	var err error
 	if p.IsRole() {
@@ -102,15 +102,16 @@ func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name strin
 	return arn, access.IAMFacts{ARN: arn, UniqueID: aws.ToString(out.User.UserId), Created: aws.ToTime(out.User.CreateDate)}, nil
 }
 
-// searchList looks for a principal in the list of the account's principals, after GetRole or GetUser did not find it. first is the result
-// of that call. exists is true if the list has the principal. Otherwise replacement is the ARN that replaced the principal, or empty.
+// searchList looks for a principal in the list of the account's principals, after GetRole or GetUser did not find it.
+// first is the result of that call. exists is true if the list has the principal. Otherwise replacement is the ARN that
+// replaced the principal, or "" if none is known.
 //
-// searchList ignores case, because two names never differ only in case (IAM API reference, CreateRole). AWS does not document whether
-// GetRole and GetUser ignore case.
+// searchList ignores case, because two names never differ only in case (IAM API reference, CreateRole). AWS does not
+// document whether GetRole and GetUser ignore case.
 //
-// If IAM does not allow the list, or does not complete it in time, exists is false. Then the caller's second call of GetRole or GetUser
-// decides. If IAM does not ignore case, a name in another case counts as missing. The answer Unknown would be worse: a guard without the
-// right to list would give this answer for every missing principal.
+// If the list is denied or not complete in time, exists is false, and Client.lookUp decides by a second call of GetRole
+// or GetUser. If IAM does not ignore case, a name in another case then counts as Missing. The answer Unknown would be
+// worse: a guard without the permission to list would give this answer for every missing principal.
 func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, first getResult) (exists bool, replacement string) {
 	if first.arn != "" {
 		return false, first.arn // a user with another path
@@ -140,8 +141,8 @@ func samePermissionSet(role awsauth.ARN, set string) bool {
 	return len(found) > 0 && strings.EqualFold(found[1], set)
 }
 
-// list returns the users of p's account if p is a user, and otherwise the roles. If sso is true, it returns only roles of permission
-// sets. If a call fails, it returns the principals of the earlier pages.
+// list returns the ARNs of the roles of p's account, or those of its users if p is a user. If sso is true, it returns
+// only roles of permission sets. If a call fails, it returns the principals of the earlier pages.
 func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN, sso bool) []awsauth.ARN {
 	kind, path, pages := "user", "/", c.users
 	if p.IsRole() {

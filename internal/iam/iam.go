@@ -127,8 +127,8 @@ type Client struct {
 	problems, accounts *kube.KeyThrottle
 }
 
-// New returns a Client with the default configuration of the SDK, which includes the environment and the profile. It doesn't call AWS.
-// It returns an error if the configuration or an account in the Options is not valid.
+// New returns a Client with the default configuration of the SDK: the environment and the profile. It doesn't call AWS.
+// It returns an error if this configuration or an account in the Options is not valid.
 func New(ctx context.Context, o Options) (*Client, error) {
 	more := slices.Clone(o.Load)
 	if o.MFAToken != nil {
@@ -198,8 +198,8 @@ func (c *Client) service(self Identity, account string) *awsiam.Client {
 	return c.otherAccounts[account]
 }
 
-// call waits for one of the maxCalls slots and runs f. It converts a panic of f to an error, because it may run in a goroutine in which
-// a panic would end the process.
+// call waits for one of the maxCalls slots and runs f. It converts a panic of f to an error, because call may run in a
+// goroutine in which a panic would end the process.
 func call[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (out T, err error) {
 	select {
 	case c.slots <- struct{}{}:
@@ -245,9 +245,9 @@ func (c *Client) Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFa
 	return none, validate.Missing, nil
 }
 
-// Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set. [Client.Lookup] returns
-// the same ARN as a hint. If no ARN replaced the principal, Replacement returns "". It also returns "" if it can't find out, for example
-// because the guard may not list principals.
+// Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set.
+// [Client.Lookup] returns the same ARN as a hint. Replacement returns "" if no ARN replaced the principal, or if it
+// can't find out, for example because the guard may not list principals.
 func (c *Client) Replacement(ctx context.Context, missing awsauth.ARN) string {
 	ctx, cancel := context.WithTimeout(ctx, awsapi.RequestTimeout) // for all pages together
 	defer cancel()

@@ -25,9 +25,9 @@ const (
 	// probeRoleName is the name of the role that LogIdentity looks up if the guard's own identity is not a role.
 	probeRoleName = "awsauth-guard"
 
-	// identityFor is how long the Client uses an identity before it calls STS again. New credentials can belong to another account,
-	// for example after a change of a Pod Identity association. If the new call fails or STS does not answer within
-	// identityTimeout, the Client uses the old identity for identityRetry more.
+	// identityFor is how long the Client uses an identity before it calls STS again. New credentials can belong to
+	// another account, for example after a change of a Pod Identity association. If the new call fails or takes longer
+	// than identityTimeout, the Client uses the old identity for another identityRetry.
 	identityFor     = existsFor
 	identityTimeout = 500 * time.Millisecond
 	identityRetry   = time.Minute
@@ -157,8 +157,9 @@ func parseIdentity(arn string) (Identity, *awsapi.Error) {
 	return Identity{ARN: arn, Account: parts[4], Partition: parts[1]}, nil
 }
 
-// LogIdentity logs the ARN, the account and the partition of the credentials, and whether these credentials may call iam:GetRole. If it
-// can't find this out, it logs a warning and tries again later. It returns after a successful attempt or when ctx ends.
+// LogIdentity logs the ARN, the account and the partition of the credentials, and whether these credentials may call
+// iam:GetRole. If AWS doesn't answer this, it logs a warning and tries again later. It returns after a successful
+// attempt or when ctx ends.
 func (c *Client) LogIdentity(ctx context.Context) {
 	for retryDelay := c.retryDelay; ; retryDelay = min(2*retryDelay, logIdentityRetryMax) {
 		problem := c.logIdentityOnce(ctx)

@@ -216,7 +216,8 @@ func (c *Client) lookUp(ctx context.Context, self Identity, p keyedPrincipal) va
 	return c.cache.storeMissing(key, replacement)
 }
 
-// answerOf returns the answer that the result s of one call determines. It returns false if the call did not find the principal.
+// answerOf returns the answer that follows from the result s of one call. It returns false if the call did not find the
+// principal.
 func (c *Client) answerOf(ctx context.Context, self Identity, p keyedPrincipal, s getResult) (validate.Lookup, bool) {
 	switch {
 	case s.problem != nil && s.problem.Reason == awsapi.ReasonInvalidResponse: // IAM may have returned the role with this name in another account

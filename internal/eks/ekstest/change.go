@@ -62,7 +62,7 @@ func (s *Server) Entries() []access.AccessEntry {
 	return entries
 }
 
-// invalid returns the answer that refuses a request with a message.
+// invalid returns an answer with the code InvalidParameterException and a message.
 func invalid(message string) Answer {
 	return Error(http.StatusBadRequest, "InvalidParameterException", message)
 }

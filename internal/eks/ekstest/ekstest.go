@@ -288,7 +288,8 @@ func write(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) //nolint:errchkjson // the bodies are maps of texts
 }
 
-// Entry returns an access entry of type STANDARD with these access policies for the whole cluster.
+// Entry returns an access entry of type STANDARD that has access policies for the whole cluster. policies are the names
+// of these access policies.
 func Entry(arn string, policies ...string) access.AccessEntry {
 	e := access.AccessEntry{PrincipalARN: arn, Type: "STANDARD", Username: arn, Created: created}
 	for _, name := range policies {

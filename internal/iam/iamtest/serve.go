@@ -16,8 +16,9 @@ import (
 // CredentialsPath is the path at which the agent of EKS Pod Identity returns credentials.
 const CredentialsPath = "/v1/credentials"
 
-// Latency is the minimum time before an answer. AWS needs at least this time, too. If an answer arrives earlier, smithy-go
-// v1.28.8 may not have stored its request yet. It then closes the connection, and the SDK repeats the call.
+// Latency is the minimum time before the server answers, and AWS needs at least as long. smithy-go v1.28.8 may not have
+// stored its request yet if an answer arrives earlier. smithy-go then closes the connection, and the SDK repeats the
+// call.
 const Latency = 2 * time.Millisecond
 
 var credential = regexp.MustCompile(`Credential=([^/]+)/[^/]+/[^/]+/(iam|sts)/aws4_request`)
