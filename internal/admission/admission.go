@@ -79,9 +79,9 @@ type Options struct {
 	// unknown. A dry-run deletion by this user is the guard's self-test. The Handler answers a self-test like any other
 	// request, but doesn't count it. By default the username is unknown.
 	Self func() string
-	// Restores reports whether the guard may restore a version. If the guard may, the Handler admits the guard's own
-	// creations and updates with warnings, as in mode warn. Otherwise a rule could refuse the restore for a fault that the
-	// restored version has and the stored version doesn't have. By default the guard may not restore.
+	// Restores reports whether the guard may restore a version. If it returns true, the Handler admits the guard's own
+	// creations and updates with warnings, as in mode warn. Without this, a rule could refuse the restore for a fault
+	// that the restored version has and the stored version doesn't have. By default the guard may not restore.
 	Restores func() bool
 	// Replaced returns the versions that were stored a short time ago, sorted from the newest to the oldest. The default
 	// returns no versions.

@@ -210,8 +210,8 @@ func (h *Handler) prepareBody(body []byte, observed bool) (*review, metav1.TypeM
 
 var errTooLarge = httpErrorf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
 
-// readBody returns the body of a request. It returns an error if the body is larger than maxBody, and if the body has not
-// arrived completely within maxRead and before the deadline of ctx.
+// readBody returns the body of a request. It returns an error if the body is larger than maxBody. It also returns an
+// error if the whole body has not arrived within maxRead, or by the deadline of ctx.
 func readBody(ctx context.Context, w http.ResponseWriter, r *http.Request) (body []byte, err error) {
 	control := http.NewResponseController(w)
 	deadline := time.Now().Add(maxRead) //nolint:forbidigo // connections use real time for deadlines

@@ -41,12 +41,12 @@ const (
 // asks reports whether the review needs the Directory or the Authorizer.
 func (r *review) asks() bool { return r.asksIAM || r.asksRight }
 
-// lookUp asks the Authorizer whether the requester has the right break-glass, and asks the Directory whether principals exist.
-// It asks about the principals that are new, and about those that get another group or username. weight is how much the review
-// counts in Handler.lookups. Both questions together take at most half of the time until the deadline of ctx, so that the
-// response arrives in time.
+// lookUp asks the Authorizer whether the requester has the right break-glass, and asks the Directory whether principals
+// exist. It asks about the principals that are new, and about those that get another group or username. weight is how
+// much the review counts in Handler.lookups. Both questions together take at most half of the time until the deadline
+// of ctx, so that the response arrives in time.
 //
-// The caller should hold no evaluation slot. Then a Directory that hangs delays no review that asks nothing.
+// The caller should hold no evaluation slot, so that a Directory that hangs delays only the reviews that ask it.
 func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known validate.Answers) {
 	switch {
 	case !r.asks():
@@ -82,7 +82,7 @@ func (h *Handler) lookUp(ctx context.Context, r *review, weight int64) (known va
 // panic, and if the Handler has no Authorizer.
 func (h *Handler) askForRight(ctx context.Context, r *review) (right validate.Right) {
 	defer func() {
-		if p := recover(); p != nil { // without an answer the requester may not break the glass
+		if p := recover(); p != nil { // an unknown right doesn't let the requester break the glass
 			h.recorder.Panicked(validate.InternalError)
 			right = h.unknownRight(ctx, r, fmt.Errorf("panic: %v", p), slog.String("stack", string(debug.Stack())))
 		}

@@ -16,8 +16,8 @@ import (
 // maxListed limits the length of each list in a log line: principals, groups of a principal, overrides.
 const maxListed = 20
 
-// record counts and logs a review. Of aws-auth it logs only the overrides, and the principals that gain or lose
-// groups or access. Of another object it logs only the kind, the namespace and the name. record doesn't count a
+// record counts and logs a review. Of the content of aws-auth it logs only the overrides, and the principals that gain
+// or lose groups or access. Of another object it logs only the kind, the namespace and the name. record doesn't count a
 // self-test.
 func (h *Handler) record(ctx context.Context, req *request, o *outcome) {
 	level, took := slog.LevelInfo, h.now().Sub(req.time)

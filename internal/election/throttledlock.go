@@ -7,9 +7,9 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// throttledLock is a Lease lock. The leader renews it at most once in the period every. client-go has one setting for two
-// periods: that in which the leader renews the Lease, and that in which the other candidates read it. But the candidates
-// must read it more often.
+// throttledLock is a Lease lock that the leader renews at most once in the period every. client-go has one setting,
+// RetryPeriod, for two things: how often the leader renews the Lease, and how often the other candidates read it. The
+// candidates must read it more often than the leader has to renew it.
 type throttledLock struct {
 	resourcelock.Interface
 

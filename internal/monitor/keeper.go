@@ -200,11 +200,13 @@ func toErrors(list []*history.EntryError) (errs []error) {
 	return errs
 }
 
-// known reports whether the keeper must not append a version to the log. There are two cases:
+// known reports whether the keeper must not append a version to the log. There are three cases:
 //
 //   - The log is empty, and the version is a deletion.
-//   - The version was found when the watch began, and the log already has its content. The resourceVersion of the version may differ
-//     from the one in the log, because a change of annotations causes a new resourceVersion.
+//   - The version was found when the watch began, and has the same content as the newest version in the log. Its
+//     resourceVersion may differ, because a change of annotations causes a new resourceVersion.
+//   - The version was found when the watch began, is older than the newest version in the log, and has the same content
+//     as any version in the log.
 func known(v *history.Version, log *history.Log) bool {
 	newest, ok := log.Newest()
 	switch {

@@ -18,9 +18,10 @@ const kubeSystem = awsauth.Namespace
 //
 //   - change RBAC beyond the subject's own rights
 //   - act as an admin: impersonate one, or create a token of its service account
-//   - write aws-auth, if withAWSAuth is true; it tells whether aws-auth has an effect in the cluster
+//   - write aws-auth
 //
-// PathsToAdmin ignores the rights to create pods and to read Secrets, which many users need.
+// withAWSAuth tells whether aws-auth has an effect in the cluster. If it is false, writing aws-auth is not among the
+// ways. PathsToAdmin ignores the rights to create pods and to read Secrets, which many users need.
 func (p *Policy) PathsToAdmin(s Subject, withAWSAuth bool) []string {
 	bindings := p.Bindings(s)
 	may := func(r Request) bool { _, ok := allows(bindings, r); return ok }
@@ -63,7 +64,7 @@ type objects struct {
 }
 
 // allowedObjects returns the objects for which bindings allow the request with at least one of the verbs. Its time is
-// linear in the number of object names in the rules, because one role can have some ten thousand.
+// linear in the number of object names in the rules, because one role can name tens of thousands of objects.
 func allowedObjects(bindings []Binding, r Request, verbs ...string) objects {
 	o := objects{names: make(map[string]bool)}
 	for i := range bindings {
@@ -128,8 +129,8 @@ func (p *Policy) mayBind(bindings []Binding, resource, namespace string) bool {
 	return bound.all || bound.meets(objects{names: p.adminRoles})
 }
 
-// impersonates returns a request with which the subject can impersonate an admin. It returns "" if the bindings allow
-// none. kind is the resource to impersonate, such as groups.
+// impersonates returns a request with which the subject can impersonate an admin, or "" if the bindings allow no such
+// request. kind is the resource to impersonate, such as groups.
 func (p *Policy) impersonates(bindings []Binding, kind string) string {
 	request, allowed := impersonate+" "+kind, Request{Resource: kind}
 	isAdmin := func(name string) bool { return p.AllowsEverything(Subject{Usernames: []string{name}}) }

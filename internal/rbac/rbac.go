@@ -194,10 +194,10 @@ type Request struct {
 	Namespace string
 }
 
-// everything stands for every request for resources: a rule that allows it allows all of them.
+// everything stands for every request for resources: a rule that allows everything allows each such request.
 var everything = Request{Verb: rbacv1.VerbAll, Group: rbacv1.APIGroupAll, Resource: rbacv1.ResourceAll}
 
-// AllowsEverything reports whether a subject may make every request for resources. This is so if it is in
+// AllowsEverything reports whether a subject may make every request for resources. This is so if the subject is in
 // system:masters, or if a ClusterRoleBinding gives it a rule for all verbs, API groups and resources.
 // SubjectAccessReview gives the same answer for the verb * on the resource *.
 func (p *Policy) AllowsEverything(s Subject) bool {

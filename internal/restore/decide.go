@@ -16,9 +16,9 @@ const (
 	settleTime = 3 * time.Second
 	// maxSettleTime limits the wait while aws-auth keeps changing, so that writes can't prevent a restore.
 	maxSettleTime = 8 * time.Second
-	// entriesTime limits the wait while this process doesn't know the access entries. A change can look like a loss only because of
-	// this: another replica rightly admitted the change, because an access entry gives the access. A new process reads the
-	// access entries within seconds, and repeats a failed read after at most a minute.
+	// entriesTime limits the wait while this process doesn't know the access entries. Without them, a change can look
+	// like a loss that is none: another replica rightly admitted the change, because an access entry gives the access.
+	// A new process reads the access entries within seconds, and repeats a failed read after at most a minute.
 	entriesTime = 2 * time.Minute
 	// limitWindow is the period in which the guard may restore Settings.MaxPerHour versions.
 	limitWindow = time.Hour
@@ -61,8 +61,8 @@ type Input struct {
 	Loss     *Loss // nil if there is no loss
 	// Restores are the times of earlier restores.
 	Restores []time.Time
-	// Attempted is when this process last tried to replace Loss.Stored. It is zero if there was no attempt. AttemptDone reports
-	// that this attempt succeeded.
+	// Attempted is when this process last tried to replace Loss.Stored. It is zero if there was no attempt. AttemptDone
+	// reports whether this attempt succeeded.
 	Attempted   time.Time
 	AttemptDone bool
 }

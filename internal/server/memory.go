@@ -7,9 +7,9 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// limitMemory sets the memory limit of the Go runtime to 90 percent of the container's limit. So the garbage
-// collector runs before the kernel kills the process. The rest is for memory outside the Go heap. The environment
-// variable GOMEMLIMIT overrides this limit.
+// limitMemory sets the memory limit of the Go runtime to 90 percent of the container's limit. So the garbage collector
+// runs before the kernel kills the process. The remaining 10 percent are for memory outside the Go heap. If the
+// environment variable GOMEMLIMIT is set, its value is the limit instead.
 func limitMemory(log *slog.Logger) {
 	limit, err := memlimit.Set(memlimit.WithRatio(0.9))
 	switch {

@@ -30,7 +30,8 @@ const (
 // Limits of the webhook port. connections.go limits the number of connections, and package admission limits bodies and
 // reviews. With maxConnections connections the receive buffers take at most 64 MiB and the headers of open streams 8 MiB.
 const (
-	// maxStreams limits the concurrent requests on an HTTP/2 connection. A client with more requests opens another one.
+	// maxStreams limits the concurrent requests on an HTTP/2 connection. A client with more requests opens another
+	// connection.
 	maxStreams = 8
 	// streamBuffer limits the bytes of a body that the process holds before a review reads the body. It is the initial
 	// window of HTTP/2 (RFC 9113, section 6.9.2), because a client may send this much before it learns of a smaller window.

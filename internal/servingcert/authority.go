@@ -30,8 +30,8 @@ type Authority struct {
 // Leaf is a serving certificate with its private key.
 type Leaf struct {
 	tls.Certificate
-	// CA is the certificate of the CA that signed the Leaf. A key identifier would not identify it, because two CAs may have the
-	// same key.
+	// CA is the certificate of the CA that signed the Leaf. A key identifier would not be enough to identify this CA,
+	// because two CAs may have the same key.
 	CA *x509.Certificate
 }
 

@@ -33,8 +33,8 @@ func (f *Files) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	return f.watcher.GetCertificate(hello)
 }
 
-// Run reloads the certificate until the context ends. It returns an error if it can't watch the files. Otherwise the
-// process would fail later, when the certificate expires.
+// Run reloads the certificate until the context ends. It returns an error if it can't watch the files, so that the
+// process ends at once. Without the error, the process would run until its certificate expires.
 func (f *Files) Run(ctx context.Context) error {
 	if err := f.watcher.Start(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("watching the serving certificate: %w", err)

@@ -49,9 +49,9 @@ type leaderState struct {
 
 // reconcileObjects writes the Secret and the caBundles if they need a change. seen holds the objects from the watch.
 //
-// reconcileObjects first reads both objects, because a write must be based on the stored version, and seen may be older. It
-// reads nothing if [SelfManaged.due] returns false. It returns the objects as they are stored now. For an object that it did not
-// read, it returns the version from seen.
+// reconcileObjects first reads both objects, because a write must be based on the stored version, and seen may be
+// older. It reads and writes nothing if [SelfManaged.due] returns false. It returns the objects as they are stored now.
+// For an object that it did not read, it returns the version from seen.
 func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objects, error) {
 	now := m.now()
 	if !m.due(now, seen) {
@@ -99,8 +99,13 @@ func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objec
 	return stored, err
 }
 
-// due reports whether the leader must read the objects from the API server. The reasons are: the term has just begun, the last
-// read is readEvery ago, the Secret is missing, seen differs from the last read, or seen needs a write.
+// due reports whether the leader must read the objects from the API server. The reasons are:
+//
+//   - The term has just begun.
+//   - The last successful reconcile is readEvery ago.
+//   - The Secret is missing.
+//   - seen differs from the objects after the last successful reconcile.
+//   - seen needs a write.
 func (m *SelfManaged) due(now time.Time, seen objects) bool {
 	if !m.leader.inTerm || now.Sub(m.leader.at) >= readEvery || !m.leader.stored.same(seen) || seen.secret == nil {
 		return true

@@ -8,7 +8,7 @@ import (
 )
 
 // SigningCA returns the CA with which a replica should now sign a new certificate. It returns nil if the replica should
-// sign none. leaf is the present certificate of the replica, or nil.
+// keep its present certificate, and if there is no CA. leaf is the present certificate of the replica, or nil.
 func SigningCA(now time.Time, s State, observed *Observed, leaf *Leaf, t Timing) *Authority {
 	s = s.usable(now)
 	if leaf == nil || !valid(leaf.Leaf, now) {
@@ -36,8 +36,9 @@ func SigningCA(now time.Time, s State, observed *Observed, leaf *Leaf, t Timing)
 	return nil
 }
 
-// signerForNewLeaf returns the CA for a replica that needs a certificate at once. It prefers a CA that every caBundle holds.
-// Otherwise it returns a CA that the leader is going to publish. It returns nil if the state has no CA that signs.
+// signerForNewLeaf returns the CA for a replica that needs a certificate at once. It prefers a CA that every caBundle
+// holds. If there is none, it returns a CA that the leader is going to publish. It returns nil if the state has no CA
+// that signs.
 func (s State) signerForNewLeaf(observed *Observed, now time.Time) *Authority {
 	list := s.authorities()
 	for _, a := range list {
@@ -51,7 +52,7 @@ func (s State) signerForNewLeaf(observed *Observed, now time.Time) *Authority {
 	return list[0]
 }
 
-// signer returns the CA that signed the leaf. It returns nil if this CA does not sign any more.
+// signer returns the CA that signed the leaf. It returns nil if the Secret no longer holds this CA with its key.
 func (s State) signer(leaf *Leaf) *Authority {
 	for _, a := range s.authorities() {
 		if a.Cert.Equal(leaf.CA) {

@@ -48,9 +48,9 @@ func (m *Observed) RecordWritten(now time.Time, s State) {
 	}
 }
 
-// RecordSeen records a state that another process has stored. Replicas may serve with each CA of this state. They may also serve
-// with a CA that is no longer in the Secret but is still in a caBundle. The leader removes a CA from both objects, so another
-// client may have removed this CA from the Secret.
+// RecordSeen records a state that another process has stored. Replicas may serve with each CA of this state. They may
+// also serve with a CA that the Secret no longer holds but a caBundle still holds: the leader removes a CA from both
+// objects, so another client may have removed this one from the Secret.
 func (m *Observed) RecordSeen(now time.Time, s State) {
 	if s = s.usable(now); len(s.authorities()) > 0 {
 		m.serving = union(now, s.certificates(), intersection(m.serving, m.published))

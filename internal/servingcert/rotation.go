@@ -48,8 +48,8 @@ func NextState(s RotationInput, t Timing) (State, Step, error) {
 	return next, step, nil
 }
 
-// limitPrevious returns at most maxPrevious of the CAs in all. It prefers the CAs of the Secret, and the CAs that this process
-// knows as CAs of replicas. Another client has added each other CA to a caBundle.
+// limitPrevious returns at most maxPrevious of the CAs in all. It prefers the CAs of the Secret, and the CAs with which
+// replicas may serve according to s.Observed. Other CAs come from a caBundle that another client has changed.
 func (s *RotationInput) limitPrevious(before State, all []*x509.Certificate) (kept []*x509.Certificate) {
 	inOrder := slices.Concat(certificates(before.authorities()), s.Observed.serving, before.Previous, all)
 	for _, cert := range inOrder {
