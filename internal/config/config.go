@@ -29,8 +29,8 @@ type Config struct {
 	// Kind is GuardConfig.
 	Kind string `yaml:"kind"`
 
-	// Mode is enforce, the default, or warn. In mode warn the guard refuses no change. Each refusal becomes a warning, and
-	// awsauth_guard_would_deny_total counts it. In both modes the guard refuses a request that it can't decode.
+	// Mode is enforce (the default) or warn. In mode warn the guard refuses no change. Each refusal becomes a warning,
+	// and awsauth_guard_would_deny_total counts it. In both modes the guard refuses a request that it can't decode.
 	Mode validate.Mode `yaml:"mode,omitempty"`
 
 	// Protected lists the principals that must keep their access. The guard refuses an edit that removes a listed group from a
@@ -125,8 +125,8 @@ type EKS struct {
 
 // IAM configures whether and how the guard looks up principals in IAM.
 type IAM struct {
-	// Mode is off, the default, warn or deny. With warn, the guard warns about a new principal that doesn't exist in IAM. With
-	// deny, it refuses the change.
+	// Mode is off (the default), warn or deny. With warn, the guard warns about a new principal that doesn't exist in
+	// IAM. With deny, it refuses the change.
 	Mode validate.Severity `yaml:"mode,omitempty"`
 
 	// Budget is how long a review may wait for IAM: more than 0s and at most 15s. The default is 2s. A review also never waits
@@ -161,9 +161,10 @@ type History struct {
 
 // Restore configures whether the guard restores the last good version after a change that bypassed it.
 type Restore struct {
-	// Enabled makes the guard restore the last good version after a change that bypassed the guard and that removes the access
-	// of a protected principal, of every admin or of every node role, or every entry. This needs mode enforce. It also
-	// needs the right to update aws-auth, which is as powerful as the rights of an admin.
+	// Enabled makes the guard restore the last good version after a change that bypassed it. The guard restores only
+	// after a change that removes every entry, or that removes the access of a protected principal, of every admin or
+	// of every node role. This needs mode enforce. It also needs the right to update aws-auth, which is as powerful as
+	// the rights of an admin.
 	Enabled bool `yaml:"enabled,omitempty"`
 
 	// MaxPerHour is the maximum number of restores in an hour, from 1 to 60. The default is 3.

@@ -229,7 +229,7 @@ guard.yaml:7: adminGroups[0]: is an empty name; write a group`,
 	}
 }
 
-// Package awsauth describes the problem of an ARN. This test checks that Parse reports it with its hint.
+// TestParseRefusesARNs checks that the error of Parse for a wrong ARN holds the hint that package awsauth gives.
 func TestParseRefusesARNs(t *testing.T) {
 	t.Parallel()
 	for _, arn := range []string{

@@ -81,11 +81,11 @@ func oneOf(values []string) string {
 	return strings.Join(values[:last], ", ") + " or " + values[last]
 }
 
-// nearestName returns the name that is most similar to key. This is a name that differs from key only in case. If
-// there is no such name, it is the first name with the smallest edit distance to key.
+// nearestName returns the name that is most similar to key. If a name differs from key only in case, it returns this
+// name. Otherwise it returns the first name with the smallest edit distance to key.
 //
-// nearestName ignores a name if the distance is more than a third of the name's length, or if key is more than twice
-// as long as the name. It returns false if no name is left.
+// nearestName ignores a name if the distance is more than a third of the name's length, or if key is more than twice as
+// long as the name. It returns false if no name is left.
 func nearestName(names []string, key string) (name string, ok bool) {
 	best := 0
 	for _, n := range names {
