@@ -37,8 +37,8 @@ func describeMistake(text string) *ARNError {
 	return nil
 }
 
-// writeARN returns the hint "write" with the ARN that an entry needs, see entryForm. text is a corrected ARN. If text
-// is still not the ARN of a principal, writeARN returns principalHint.
+// writeARN returns the hint to write an ARN. text is a corrected ARN. The hint has this ARN in the form that an entry
+// needs, see entryForm. If text is still not the ARN of a principal, writeARN returns principalHint.
 func writeARN(text string) string {
 	if arn, err := ParseARN(text); err == nil {
 		return "write " + entryForm(arn).String()

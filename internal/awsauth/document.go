@@ -107,7 +107,7 @@ func (d *Document) addKeys(o *Object) {
 	}
 }
 
-// Fault is a fault in the text of a section that is not the fault of a single entry.
+// Fault is a fault of the text of a section, such as a syntax error. The fault of a single entry is not a Fault.
 type Fault struct {
 	Position
 	Problem string // the fault, as part of a sentence

@@ -49,7 +49,8 @@ func TestLimits(t *testing.T) {
 }
 
 // inEveryCase returns n entries that match one principal and have different keys. Their role names consist of the
-// letter s and the long s, which strings.EqualFold treats as equal, but strings.ToLower doesn't.
+// letter s and the long s. strings.EqualFold, which matches ARNs, treats the two as equal. strings.ToLower, which makes
+// keys, doesn't.
 func inEveryCase(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -21,8 +21,8 @@ type lineIndex struct {
 
 const (
 	byteOrderMark = "\ufeff"
-	// runesStep limits the characters that a translation scans to 256. The index costs one word of memory for
-	// 256 characters.
+	// runesStep is the maximum number of characters that a translation scans. The index costs one word of memory for
+	// each 256 characters.
 	runesStep = 256
 )
 

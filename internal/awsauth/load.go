@@ -45,7 +45,7 @@ type section struct {
 // Entry is one element of mapRoles or mapUsers as the authenticator decodes it.
 type Entry struct {
 	Section  Section
-	Index    int    // in the section, from zero
+	Index    int    // the index in the section, counted from zero
 	ARN      string // rolearn or userarn
 	Username string // may hold templates, see [Templates]
 	Groups   []string
@@ -53,7 +53,7 @@ type Entry struct {
 	// Dropped is the reason why the authenticator does not load the element. It is empty for loaded elements.
 	Dropped string
 
-	shadowedBy   *Entry // the entry that the authenticator stores under the same key instead
+	shadowedBy   *Entry // the entry that the authenticator stores under the same key in place of this one, or nil
 	principal    ARN
 	notPrincipal error    // the error of ParseARN for ARN; nil if ARN is empty
 	set          []string // see groupSet
@@ -153,7 +153,7 @@ func newMap(sections map[Section]section) *Map {
 
 // loadSection decodes the text of a section. The text must not be skippable.
 func loadSection(s Section, text string) section {
-	if s != MapAccounts { // mapAccounts is a list of strings, in which an alias is one text
+	if s != MapAccounts { // in mapAccounts, a list of strings, an alias stands for one text only
 		if err := checkUnfolded(text); err != nil {
 			return section{text: text, lost: err}
 		}

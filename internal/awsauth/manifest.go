@@ -219,8 +219,8 @@ func HasUnknownTemplate(text string) bool {
 	}
 }
 
-// TemplatePrefix returns the template with which a text begins if the authenticator renders this template, and
-// otherwise "".
+// TemplatePrefix returns the template at the beginning of a text. It returns "" if the text begins with no template
+// that the authenticator renders.
 func TemplatePrefix(text string) string {
 	for _, t := range ownTemplates {
 		if strings.HasPrefix(text, t) {

@@ -19,7 +19,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestParseManifests lists for each file the aws-auth objects, by line and text of mapRoles, and the errors.
+// TestParseManifests lists for each file what ParseManifests must return, in any order: the line and the mapRoles of
+// each aws-auth object, and the errors.
 func TestParseManifests(t *testing.T) {
 	const named = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\n"
 	for name, test := range map[string]struct {

@@ -82,7 +82,7 @@ func (m Mapping) withNodes() Mapping {
 	return m.text.withNodes()[m.Entry.Index]
 }
 
-// At returns the Position itself, so that a rule can report a finding at a Position as at a Field or a Scalar.
+// At returns the Position itself. So a rule can use a Position in the same way as a Field or a Scalar.
 func (p Position) At() Position { return p }
 
 // At returns the position of the element.
@@ -187,7 +187,7 @@ func (m Mapping) scalar(all []pair, key, value string) Field {
 
 // find returns the node of the value of a key, or nil if the element has no such key. It ignores the case of the key.
 // If several keys have this name, it returns the value of the last one that fits. If no value fits, it returns the
-// value of the first one. It then also records a Disagreement, except in a section in which a value has a wrong type.
+// value of the first one. In this case it also records a Disagreement if no value of the section has a wrong type.
 func (m Mapping) find(all []pair, name string, fits func(*yaml.Node) bool) *yaml.Node {
 	var last *yaml.Node
 	for _, p := range slices.Backward(all) {
@@ -346,9 +346,9 @@ func (m Mapping) DuplicateKeys() []Field {
 	return again
 }
 
-// Folded returns the first line after the line of a value that YAML appends to this value, and its position. YAML
-// appends a line that is indented deeper than the key of the value. Folded returns false if the value is on one line.
-// It also returns false for a value in quotes or in a block scalar, because the author of such a value wanted several
+// Folded returns the first line that YAML appends to the value, and the position of this line. YAML appends a line
+// below the value that is indented deeper than the key of the value. Folded returns false if YAML appends no line. It
+// also returns false for a value in quotes or in a block scalar, because the author of such a value wanted several
 // lines.
 func (f Field) Folded() (line string, at Position, ok bool) {
 	if f.node == nil && f.text.plain {

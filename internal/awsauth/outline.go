@@ -97,7 +97,7 @@ func (s *Span) move(by int) {
 }
 
 // span returns the span of a node, or nil if it can't find the node's end. after is the offset after the dash, colon or
-// question mark before the node, or that of the node.
+// question mark before the node. If there is no such character, after is the offset of the node.
 func (o *outliner) span(n *yaml.Node, after int) *Span {
 	at := o.lines.offset(o.text, n.Line, n.Column)
 	s := &Span{Mark: at, After: after, Start: at, Text: skipProperties(o.text, at), Value: n.Value}

@@ -47,9 +47,8 @@ func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 	return o, nil
 }
 
-// Differs reports whether another file means something other than the file of o in which text is written under the key
-// section of the aws-auth. It compares the decoded documents. It also returns true if src has more errors than the file
-// of o.
+// Differs compares two files: src, and the file of o after text has replaced the section of its aws-auth. It reports
+// whether the decoded documents differ. It also returns true if src has more errors than the file of o.
 func (o *ManifestOutline) Differs(src []byte, section Section, text string) bool {
 	sources, problems := readManifests(src)
 	if len(sources) != len(o.sources) || problems > o.problems {

@@ -47,7 +47,7 @@ func (f *Fault) Repairs() []Texts {
 // repair computes the result of Repairs. It is nil if only a person can follow the hint.
 type repair func() []Texts
 
-// repairAt returns the repair of a mistake within a line that [explainYAMLError] recognizes. offset is the offset of
+// repairAt returns the repair of a mistake that [explainYAMLError] recognizes within a line. offset is the offset of
 // the mistake, and hint its hint. It returns nil if only a person can correct the mistake.
 func (t *Text) repairAt(offset int, hint string) repair {
 	rest := t.raw[min(offset, len(t.raw)):]
@@ -121,9 +121,9 @@ func (t *Text) repairTabs() []Texts {
 	return t.with(expandTabs(t.raw, 2), expandTabs(t.raw, 4), expandTabs(t.raw, 8))
 }
 
-// repairTypographic returns a repair for the typographic character at an offset. If the character stands for a dash or
-// a space, or is invisible, the repair replaces it in the indentation of all lines. If no line has it there, or if it
-// stands for another character, the repair replaces it only at the offset.
+// repairTypographic returns a repair for the typographic character at an offset. A character that stands for a dash or
+// a space, or that is invisible, is replaced in the indentation of all lines. If no indentation has it, the repair
+// replaces it at the offset only. Every other character, too, is replaced at the offset only.
 func (t *Text) repairTypographic(offset int) repair {
 	return func() []Texts {
 		at, c, ok := FindTypographic(t.raw[min(offset, len(t.raw)):])
@@ -293,8 +293,8 @@ func (t *Text) repairAccounts(text string) repair {
 	}
 }
 
-// leaveOutKey returns a repair for a text that begins with the key of its own section, such as mapRoles. The repair
-// removes the key. It returns nil for other texts. root is the node of the text.
+// leaveOutKey returns a repair that removes the key at the beginning of a text, if it is the key of the text's own
+// section, such as mapRoles. For other texts leaveOutKey returns nil. root is the node of the text.
 func (t *Text) leaveOutKey(root *yaml.Node) repair {
 	if root.Style&yaml.FlowStyle != 0 || len(root.Content) != 2 || root.Content[0].Value != string(t.Section) {
 		return nil
@@ -341,8 +341,8 @@ func (f Field) Write(value string) (Replacement, bool) {
 	return Replacement{start, end, scalarText(value, quote)}, true
 }
 
-// WriteList returns the replacement that writes a list in brackets in place of a value. It returns false where
-// [Field.Write] does.
+// WriteList returns the replacement that writes a list in brackets in place of a value. It returns false for the same
+// values as [Field.Write].
 func (f Field) WriteList(values []string) (Replacement, bool) {
 	start, end, _, ok := f.span()
 	if !ok {
@@ -355,8 +355,8 @@ func (f Field) WriteList(values []string) (Replacement, bool) {
 	return Replacement{start, end, "[" + strings.Join(list, ", ") + "]"}, true
 }
 
-// WriteItems returns the replacement that writes several items in place of one item of a list. It returns false where
-// [Field.Write] does, and if there are no items.
+// WriteItems returns the replacement that writes several items in place of one item of a list. It returns false for the
+// same values as [Field.Write], and if there are no items.
 func (f Field) WriteItems(values []string) (Replacement, bool) {
 	start, end, quote, ok := f.span()
 	if !ok || len(values) == 0 {
@@ -418,8 +418,8 @@ func (f Field) span() (start, end int, quote byte, ok bool) {
 }
 
 // scalarText writes a value as a YAML scalar. It uses the given quotes if the value needs no escapes. If quote is 0, it
-// omits the quotes if every YAML reader reads the value without them as a string, even in a list in brackets. In every
-// other case it uses double quotes.
+// writes no quotes around a value that every YAML reader reads as a string, even in a list in brackets. In every other
+// case it uses double quotes.
 func scalarText(value string, quote byte) string {
 	simple := strings.IndexFunc(value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\'' || r == '\\' }) < 0
 	switch {

@@ -15,8 +15,8 @@ func (t *Text) nodeLine(n *yaml.Node) line {
 	return readLine(n.Line, start, t.raw[start:start+lineLen(t.raw, start)])
 }
 
-// SplitSection returns the correction for a key of an element that has the name of a section. In the correction, the
-// lines below the key are the text of that section. It returns nil if there is no such correction.
+// SplitSection returns the correction for a key that stands in an element and has the name of a section. In the
+// correction, the lines below the key are the text of that section. It returns nil if there is no such correction.
 func (f Field) SplitSection() []Texts {
 	if f.node == nil {
 		return nil
@@ -65,8 +65,8 @@ func (m Mapping) MoveBelowGroups(above Mapping) []Texts {
 	return m.text.moveItem(at, above.written.Column-1-at.indent)()
 }
 
-// MoveOut returns the corrections for an element that is an item of the groups of this element. They make inner an
-// element of the section.
+// MoveOut returns the corrections for inner, an element that stands among the groups of this element. They make inner
+// an element of the section.
 func (m Mapping) MoveOut(inner Field) []Texts {
 	m = m.withNodes()
 	if m.written == nil || inner.node == nil {
@@ -102,9 +102,9 @@ func (w WrongType) Rewrite(value string) (Replacement, bool) {
 	return Replacement{}, false
 }
 
-// foldedLines returns the offsets at which the lines that YAML appends to a value begin and end. Each of these lines
-// begins with a dash, or with a character in place of one. foldedLines returns false if YAML appends other lines, or
-// none.
+// foldedLines returns the part of the text that YAML appends to a value: from the offset start up to end. Each line of
+// this part begins with a dash, or with a character in place of a dash. foldedLines returns false if YAML appends
+// nothing, or if it appends other lines, too.
 func (f Field) foldedLines() (start, end int, ok bool) {
 	if _, _, folded := f.Folded(); !folded {
 		return 0, 0, false

@@ -40,8 +40,8 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 	}
 }
 
-// TestAtWorst checks that AtWorst loads nothing from the sections with U+FFFD of an object from an AdmissionReview, and
-// loads every section of a stored object.
+// TestAtWorst checks what AtWorst loads from sections that hold U+FFFD: nothing if the object is from an
+// AdmissionReview, everything if the object is stored.
 func TestAtWorst(t *testing.T) {
 	t.Parallel()
 	data := map[string]string{

@@ -24,7 +24,7 @@ func newIndex(entries []Entry) index {
 		}
 	}
 	kept := make(index, len(stays))
-	single := make([]*Entry, 0, len(stays)) // one allocation for all ARNs with a single entry, which are most of them
+	single := make([]*Entry, 0, len(stays)) // one allocation for all ARNs with a single entry, because most ARNs have only one
 	for i := range entries {
 		e := &entries[i]
 		if e.Dropped != "" {
@@ -139,7 +139,7 @@ func (e *Entry) HasGroupsOf(other *Entry) bool {
 	})
 }
 
-// groupSet returns the groups sorted, each once. It uses the stored result of a decoded entry.
+// groupSet returns the groups, sorted and without duplicates. It uses the stored result of a decoded entry.
 func (e *Entry) groupSet() []string {
 	if e.set == nil {
 		return groupSet(e.Groups)
@@ -147,7 +147,7 @@ func (e *Entry) groupSet() []string {
 	return e.set
 }
 
-// groupSet returns the groups sorted, each once. It does not change the input, but may return it.
+// groupSet returns the groups, sorted and without duplicates. It does not change the input, but may return it.
 func groupSet(groups []string) []string {
 	for i := 1; i < len(groups); i++ {
 		if groups[i-1] >= groups[i] {
@@ -169,13 +169,13 @@ func (e *Entry) ShadowedBy() *Entry { return e.shadowedBy }
 type Principal struct {
 	// ARN is the principal's canonical ARN, with upper and lower case as in the first entry.
 	ARN string
-	// Matches are the entries that the authenticator may answer with, at least one.
+	// Matches are the entries that the authenticator may answer with. There is at least one.
 	Matches []*Entry
 }
 
-// Principals returns the principals with an entry that a caller can match, each once, in the order of the entries. It
-// ignores entries that are dropped or shadowed, and entries with an ARN that no caller can have. It does not list the
-// principals of accounts in mapAccounts.
+// Principals returns the principals with an entry that a caller can match, without duplicates, in the order of the
+// entries. It ignores entries that are dropped or shadowed, and entries with an ARN that no caller can have. It does
+// not list the principals of accounts in mapAccounts.
 func (m *Map) Principals() []Principal { return m.principals }
 
 func (m *Map) listPrincipals() []Principal {
@@ -220,8 +220,8 @@ func (e *Entry) reachable() bool {
 	return !session && !path
 }
 
-// AllowedAccounts returns the elements of mapAccounts that are account ids, each once, in order. Every principal of
-// these accounts can log in.
+// AllowedAccounts returns the elements of mapAccounts that are account ids, without duplicates, in order. Every
+// principal of these accounts can log in.
 func (m *Map) AllowedAccounts() []string {
 	var ids []string
 	for i, account := range m.Accounts {

@@ -61,7 +61,7 @@ func literalSegments(text string, header int, value string) (segments []segment)
 			segments = append(segments, segment{done, at, n})
 		}
 		line, end := text[at:at+n], text[at+n:at+n+breakLen(text, at+n)]
-		if len(end) < 3 { // YAML keeps LS and PS
+		if len(end) < 3 { // YAML keeps LS and PS, which have three bytes, and reads every other line break as LF
 			end = "\n"
 		}
 		at += n + breakLen(text, at+n)

@@ -33,7 +33,7 @@ type layout struct {
 
 // line is one line of a section's text.
 type line struct {
-	number int // from one; zero for no line
+	number int // counted from one; zero stands for no line
 	start  int // the offset of the line
 	indent int // the number of spaces before the dash, or before the key if there is no dash
 	column int // the number of bytes before the key or text

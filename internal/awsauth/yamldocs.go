@@ -53,8 +53,8 @@ func (r *sourceReader) split() []rawDocument {
 	return append(documents, r.splitYAML(at)...)
 }
 
-// splitYAML cuts the file from an offset on at every line that begins with three dashes. kubectl does the same without
-// parsing the YAML.
+// splitYAML cuts the file into documents, from an offset to the end of the file. A line that begins with three dashes
+// separates documents. kubectl does the same without parsing the YAML.
 func (r *sourceReader) splitYAML(at int) []rawDocument {
 	var documents []rawDocument
 	begin := at
@@ -68,7 +68,7 @@ func (r *sourceReader) splitYAML(at int) []rawDocument {
 		if rest = strings.TrimSpace(rest); rest != "" && rest[0] != '#' {
 			r.fail(end, "kubectl refuses %q after the three dashes that separate documents", rest)
 		}
-		if begin < end { // otherwise the line belongs to the document, as for kubectl
+		if begin < end { // kubectl, too, counts such a line at the beginning as a part of the document
 			documents = append(documents, rawDocument{text: r.file.text[begin:end], offset: begin})
 			begin = at
 		}
