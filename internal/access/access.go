@@ -37,9 +37,9 @@ type Certainty int
 
 // The degrees of certainty, in ascending order.
 const (
-	Never     Certainty = iota // no entry that may answer fulfils the condition
-	Sometimes                  // some of the entries fulfil it, and others don't
-	Always                     // all of the entries fulfil it
+	Never     Certainty = iota // no matching entry fulfils the condition
+	Sometimes                  // some matching entries fulfil the condition, and others don't
+	Always                     // all matching entries fulfil the condition
 )
 
 // CertaintyOf returns how often a condition holds for the authenticator's answers. matches are the entries that the
@@ -146,9 +146,9 @@ func (p Protected) Gets(r awsauth.Resolution, group string) Certainty {
 	})
 }
 
-// LosesSessions reports whether a change leaves a login only to EC2 instances. before and after are the authenticator's
-// answers before and after the change. With the first one, other sessions of the principal can log in, too.
-// LosesSessions returns false for a principal that is protected as a node role.
+// LosesSessions reports whether a change locks out all sessions of the principal that are not EC2 instances. before and
+// after are the authenticator's answers before and after the change. LosesSessions returns false if the change locks
+// out EC2 instances, too. It also returns false for a principal that is protected as a node role.
 func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
 	admitsAll := func(r awsauth.Resolution) bool {
 		return r.Mapped && (len(r.Matches) == 0 || slices.ContainsFunc(r.Matches, func(e *awsauth.Entry) bool { return !e.OnlyInstances() }))

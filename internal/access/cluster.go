@@ -21,8 +21,8 @@ const (
 	ModeAPI             Mode = "API"
 )
 
-// AccessEntry is an EKS access entry. The entries of aws-auth have no effect on its principal, even if the access entry
-// gives less (EKS user guide, "Grant IAM users access to Kubernetes with EKS access entries").
+// AccessEntry is an EKS access entry. If a principal has one, the entries of aws-auth have no effect on the principal,
+// even if they give more (EKS user guide, "Grant IAM users access to Kubernetes with EKS access entries").
 type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an entry is one of aws-auth
 	// PrincipalARN is the ARN of the role or user, with its path.
 	PrincipalARN string `json:"principalARN"`
@@ -255,9 +255,9 @@ func (e Entries) where(holds func(*AccessEntry) bool) (arns []string) {
 	return arns
 }
 
-// InForce returns the principals of aws-auth on which its entries have an effect, because they have no access entry. If
-// aws-auth has no effect at all, the result is empty. InForce ignores declared access entries, because the guard
-// doesn't know whether they exist.
+// InForce returns the principals for which the entries of aws-auth have an effect. These principals have no access
+// entry. The result is empty if aws-auth has no effect at all. InForce ignores declared access entries, because the
+// guard doesn't know whether they exist.
 func (e Entries) InForce(m *awsauth.Map) []awsauth.Principal {
 	switch {
 	case e.cluster == nil:

@@ -35,16 +35,17 @@ type element struct {
 	Policies *[]describedPolicy `json:"associatedAccessPolicies"`
 }
 
-// DecodeEntries decodes access entries that the AWS CLI prints as JSON. The input is a list of values, or one value
-// after the other. A value is one of these outputs:
+// DecodeEntries decodes access entries that the AWS CLI prints as JSON. The input is a list of values, or several
+// values that follow each other. A value is one of these:
 //
-//   - that of aws eks describe-access-entry, with or without its field accessEntry; it may also have the field
+//   - the output of aws eks describe-access-entry, with or without its field accessEntry; it may also have the field
 //     associatedAccessPolicies
-//   - that of aws eks list-associated-access-policies, which completes the access entry of its principal
+//   - the output of aws eks list-associated-access-policies, which completes the access entry of its principal
 //
-// DecodeEntries combines several outputs for one principal, such as the pages of a list. The access entries are in the
-// order of the input. If the input lacks a field, the name of the field is in Unknown. DecodeEntries fails for an empty
-// input, because it comes from a command that failed. For a cluster without access entries the input is an empty list.
+// DecodeEntries combines several values for one principal, such as the pages of a list. The access entries are in the
+// order of the input. If the input lacks a field, the name of the field is in Unknown. DecodeEntries returns an error
+// for an empty input, because only a command that failed prints nothing. For a cluster without access entries the input
+// is an empty list.
 func DecodeEntries(src []byte) ([]AccessEntry, error) {
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // PowerShell writes a byte order mark
 	if len(bytes.TrimSpace(src)) == 0 {
@@ -78,7 +79,7 @@ func DecodeEntries(src []byte) ([]AccessEntry, error) {
 
 type entryDecoder struct {
 	entries []AccessEntry
-	fields  []fields       // the fields of each of entries
+	fields  []fields       // the fields that the input has for each element of entries
 	at      map[string]int // maps the ARN of a principal to the index in entries
 	// policyAt maps an access policy to its index in the access entry.
 	policyAt map[policyKey]int

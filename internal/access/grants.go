@@ -45,8 +45,8 @@ type Grant struct {
 	node, admin bool
 }
 
-// HasEffect reports whether callers log in by the grant, or may do so. They may do so if the state is unknown, because
-// a part of the cluster can't be read.
+// HasEffect reports whether callers log in by the grant. It also returns true if the state is unknown, because callers
+// may then log in by the grant.
 func (g *Grant) HasEffect() bool { return g.State == StateOK || g.State == StateUnknown }
 
 // IsNode reports whether callers log in as nodes by the grant.
@@ -94,8 +94,8 @@ func Grants(d *awsauth.Document, cluster *Cluster) []Grant {
 	return list
 }
 
-// precede sets the state of a grant of aws-auth that has no effect because of the authentication mode or of an access
-// entry.
+// precede sets the state of a grant of aws-auth that has no effect. The reason is the authentication mode, or an access
+// entry of the principal.
 func (g *Grant) precede(entries Entries) {
 	switch {
 	case entries.IgnoreAWSAuth():
@@ -176,7 +176,7 @@ func sectionAt(d *awsauth.Document, s awsauth.Section) awsauth.Position {
 }
 
 // mappingGrant returns the grant of an element of mapRoles or mapUsers. e is the entry of the element. inForce maps
-// each entry that the authenticator may answer with to its principal.
+// entries to their principals. It has only the entries that the authenticator may answer with.
 func mappingGrant(d *awsauth.Document, m awsauth.Mapping, e *awsauth.Entry, inForce map[*awsauth.Entry]*awsauth.Principal) Grant {
 	g := Grant{
 		Principal: e.ARN, Source: Source(e.Section), Username: e.Username, Groups: e.Groups, At: d.Locate(m.At()), State: StateOK,

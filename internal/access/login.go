@@ -75,8 +75,8 @@ type Login struct {
 	// Reason is the reason why the authenticator refuses the caller, or why its answer is random. Otherwise it is
 	// empty.
 	Reason string
-	// Unknown is the reason why the login is not certain. It is empty if the login is certain. If it is set, only the
-	// source SourceAccessEntry is reliable, and the other fields are not.
+	// Unknown is the reason why the login is not certain. It is empty if the login is certain. If it is set, the other
+	// fields are not reliable. There is one exception: if Source is SourceAccessEntry, it is right.
 	Unknown string
 }
 

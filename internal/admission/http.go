@@ -105,8 +105,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 	answer, err := h.answer(ctx, w, r, observed)
 	code, connection := http.StatusOK, http.NewResponseController(w)
 	if err != nil {
-		// Don't wait for the unread rest of the body. The call fails for a test's ResponseRecorder, which isn't a
-		// connection.
+		// Don't wait for the unread rest of the body. SetReadDeadline fails for a test's ResponseRecorder, which isn't
+		// a connection.
 		_ = connection.SetReadDeadline(time.Now()) //nolint:forbidigo // connections use real time for deadlines
 		var e *httpError
 		if !errors.As(err, &e) {
@@ -123,8 +123,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 	}
 }
 
-// wait acquires a weight of the limiter for the source address of a request. release returns the weight. If ctx ends first,
-// the error has the status 429 (Too Many Requests).
+// wait acquires a weight from the limiter for the source address of a request. The caller gives the weight back by
+// calling release. If ctx ends first, the error has the status 429 (Too Many Requests).
 func wait(ctx context.Context, l *limiter, r *http.Request, weight int64) (release func(), err error) {
 	address, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

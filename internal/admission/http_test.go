@@ -17,7 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// send sends a body like the API server and returns the review in the response.
+// send posts body to target, as the API server does. It returns the review in the response and the HTTP status.
 func send(t *testing.T, h http.Handler, target, contentType string, body io.Reader) (answer admissionv1.AdmissionReview, status int) {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, target, body)

@@ -212,7 +212,7 @@ func TestReviewWithoutASlotAfterItsLookupIsAnswered(t *testing.T) {
 	})
 }
 
-// The guard doesn't refuse a change because the Directory panics.
+// If the Directory panics, the guard still admits the change.
 func TestPanicOfDirectoryDoesNotRefuse(t *testing.T) {
 	t.Parallel()
 	recorded := &counts{}

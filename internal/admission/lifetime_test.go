@@ -32,8 +32,8 @@ func deleting(mapRoles string, finalizers ...string) runtime.RawExtension {
 	return configMap(mapRoles, with(fields))
 }
 
-// The guard evaluates an update that removes the last finalizer of a deleted aws-auth as a deletion. It answers the request
-// as an update.
+// If an update removes the last finalizer of a deleted aws-auth, the guard evaluates it as a deletion. It answers the
+// request as an update.
 func TestUpdateThatCompletesDeletionIsEvaluatedAsDeletion(t *testing.T) {
 	t.Parallel()
 	const full = admin + node

@@ -76,7 +76,8 @@ func NewPanicError(value any) *Error {
 }
 
 // credentialCodes are the error codes with which IAM and STS refuse credentials (IAM API reference, "Common errors").
-// SignatureDoesNotMatch and RequestExpired can also mean that the clock is wrong and the SDK's correction did not help.
+// SignatureDoesNotMatch and RequestExpired can also mean that the clock is wrong, and that the SDK could not correct
+// the time.
 var credentialCodes = map[string]bool{
 	"ExpiredToken": true, "ExpiredTokenException": true, "RequestExpired": true, "RequestTimeTooSkewed": true,
 	"InvalidClientTokenId": true, "UnrecognizedClientException": true, "InvalidAccessKeyId": true,

@@ -178,8 +178,8 @@ func (c *Client) List(ctx context.Context) (arns []string, err error) {
 }
 
 // describeAll returns the access entries of the principals, sorted by ARN. It calls describe for each principal. It
-// leaves out a principal without an access entry. It returns an error if every principal of a list that is not empty
-// lacks one.
+// leaves out a principal without an access entry. It returns an error if arns is not empty and no principal in it has
+// an access entry.
 func describeAll(ctx context.Context, arns []string, describe func(context.Context, string) (access.AccessEntry, error)) ([]access.AccessEntry, error) {
 	var mu sync.Mutex
 	var entries []access.AccessEntry

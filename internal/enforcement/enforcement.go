@@ -101,10 +101,10 @@ type Enforcement struct {
 	mu           sync.Mutex
 	stored       *corev1.ConfigMap // the stored aws-auth; nil if it doesn't exist
 	selfTestErr  error             // why the last self-test failed; nil if it did not fail
-	reason       error             // why the API server may not call the guard for every change; nil if it does
+	reason       error             // why the API server may not call the guard for every change; nil if it calls the guard for every change
 	known        bool              // reason is the result of a check
-	reported     bool              // the process has logged that the guard is not enforced, and no recovery since
-	eventWritten bool              // the process has written an Event that the guard is not enforced, and no recovery since
+	reported     bool              // the process has logged that the guard is not enforced, and has not logged a recovery since
+	eventWritten bool              // the process has written an Event that the guard is not enforced, and none about a recovery since
 }
 
 // New returns an Enforcement. It checks nothing until [Enforcement.Run] runs.

@@ -146,8 +146,8 @@ func (t template) unset() Text {
 	return Text{Unknown: true}
 }
 
-// items returns the elements of a list. more reports whether the elements are uncertain: a function computes the list, or Fn::If decides
-// about an element.
+// items returns the elements of a list. more reports whether the elements are uncertain, because a function computes
+// the list, or because Fn::If computes an element.
 func (t template) items() (list []template, more bool) {
 	if t.isComputed() {
 		return nil, true

@@ -14,7 +14,8 @@ type index struct {
 	policy Policy
 	// adminGroups are the admin groups that EKS accepts in an access entry.
 	adminGroups []string
-	// before has the access entries before the plan, and after those after the plan, by cluster and principal.
+	// before has the access entries that exist before the plan, and after has those that exist after it. The keys are
+	// clusters and principals.
 	before, after map[key][]*Resource[Entry]
 	// withEntry is the set of principals that have an access entry after the plan. The keys are results of [awsauth.PrincipalKey].
 	withEntry map[string]bool
@@ -84,8 +85,9 @@ type admin struct {
 	entries      []*Resource[Entry]       // the access entries of the principal
 }
 
-// admins returns the admins of each cluster before the plan or after the plan, in the order of the plan. association and entry return a
-// resource before the plan or after the plan, or nil if it doesn't exist then. entries has the access entries at this time.
+// admins returns the admins of each cluster, by the cluster's name, in the order of the plan. The parameters choose the
+// time, which is before or after the plan: association and entry return a resource as it is at that time, or nil if it
+// doesn't exist then. entries has the access entries at that time.
 func (x *index) admins(
 	association func(*Resource[Association]) *Association, entry func(*Resource[Entry]) *Entry, entries map[key][]*Resource[Entry],
 ) map[string][]*admin {

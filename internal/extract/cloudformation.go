@@ -51,8 +51,8 @@ func (w *walker) cloudFormationJoin(path awsauth.Path, value any) bool {
 	return true
 }
 
-// function is a call of Fn::Join or Fn::Sub. join or substitute is the argument of the call, and the other is nil. path
-// is the path of the argument of Fn::Join.
+// function is a call of Fn::Join or Fn::Sub. One of join and substitute is the argument of the call, and the other is
+// nil. Both are nil for a value that is no such call. path is the path of the argument of Fn::Join.
 type function struct {
 	path             awsauth.Path
 	join, substitute any

@@ -21,7 +21,7 @@ type Object struct {
 	Before      *awsauth.Object // the object that a Terraform plan changes or deletes, or nil
 	Replaced    bool            // whether the plan deletes Before and creates the object
 	AfterDelete *awsauth.Object // the object between the deletion and the creation; nil if there is none
-	File        string          // the file with the object, as for a Kustomization; empty if it is the input
+	File        string          // the file that holds the object, such as a file of a Kustomization; empty if the input itself holds it
 	Line        int             // the first line of the object in the file; 0 if InText is true
 	Resource    string          // the address of the object's Terraform resource, or empty
 	InText      bool            // whether positions count from the start of a key's text

@@ -15,7 +15,7 @@ type markup struct {
 	tool string // what to lint instead
 }
 
-// markups are all forms except {{ }}, which the rule leftover-template finds.
+// markups are all forms of markup but one. They leave out {{ }}, because the rule leftover-template finds it.
 var markups = []markup{
 	{regexp.MustCompile(`ENC\[AES256_GCM,`), "a value that SOPS has encrypted", "decrypt it first: sops decrypt FILE | kubectl awsauth lint -"},
 	{regexp.MustCompile(`\$ANSIBLE_VAULT;`), "a value that Ansible Vault has encrypted", "decrypt it first with ansible-vault"},
@@ -28,7 +28,7 @@ var markups = []markup{
 	},
 }
 
-// The tools that replace variables in the text of an aws-auth within their documents. The variables of CloudFormation
+// Tools whose documents can hold an aws-auth, and which replace variables in its text. The variables of CloudFormation
 // have the form of the last element of markups. The variables of the other tools have the form {{ }}.
 const (
 	cloudFormation = "CloudFormation"

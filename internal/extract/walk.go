@@ -25,8 +25,8 @@ type walker struct {
 	source *awsauth.Source
 	kind   string // the kind of the document, for messages
 	tool   string // the tool that replaces variables in the document, or empty
-	inner  int    // the number of texts that this document is inside of
-	asked  bool   // whether the walk is that of holds, which only needs to know whether there is an aws-auth
+	inner  int    // how many texts with YAML or JSON enclose this document
+	asked  bool   // whether the walk only answers a call of holds: is there an aws-auth?
 }
 
 // theFile stands in messages for the kind of a document that has no kind.

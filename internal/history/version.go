@@ -98,12 +98,12 @@ func (v *Version) Restorable() bool { return !v.Deleted && !v.Truncated }
 // neither bypassed the guard nor locked out people or all nodes.
 func (v *Version) Good() bool { return v.Restorable() && v.Origin != Bypassed && len(v.Lost) == 0 }
 
-// Hash returns the SHA-256 of the content of a ConfigMap, in hexadecimal. The input of the hash is the sorted keys with their
-// values. The length of each key and value comes before it, so that different contents have different inputs. Missing data and
-// empty data have the same hash.
+// Hash returns the SHA-256 of the content of a ConfigMap, in hexadecimal. The input of the hash is the sorted keys with
+// their values. The length of each key and value comes before it, so that different contents have different inputs.
+// Missing data and empty data have the same hash.
 //
-// Hash treats a byte of data that is not UTF-8 as U+FFFD. The webhook receives U+FFFD for such a byte, but the watch receives the
-// byte. With this rule both have the same hash.
+// Hash treats a byte of data that is not UTF-8 as U+FFFD. The watch receives such a byte, and the webhook receives
+// U+FFFD for it. So the content has the same hash in the watch and in the webhook.
 func Hash(data map[string]string, binaryData map[string][]byte) string {
 	h := sha256.New()
 	hashLength(h, len(data))

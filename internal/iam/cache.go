@@ -46,7 +46,7 @@ func newCache(now func() time.Time, size int) *cache {
 	}
 }
 
-// answer returns the cached answer about a principal, which is Exists or Missing. It returns false if the cache has no answer.
+// answer returns the cached answer about a principal: Exists or Missing. It returns false if the cache has no answer.
 func (c *cache) answer(key string) (validate.Lookup, bool) {
 	value, _ := c.answers.Get(key)
 	answer, ok := value.(validate.Lookup)

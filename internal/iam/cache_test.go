@@ -46,8 +46,8 @@ func TestCache(t *testing.T) {
 	w.counts(t, 3, map[string]int{"exists": 2, "missing": 2})
 }
 
-// After the answer Missing has expired, the Client needs two new calls for the same answer. IAM may not find a
-// principal that was created in the meantime at once.
+// After the answer Missing has expired, the Client needs two new calls for the same answer: somebody may have created
+// the principal in the meantime, and IAM may not find a new principal at once.
 func TestMissingPrincipalIsConfirmedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -246,8 +246,8 @@ func (c *Client) Facts(ctx context.Context, principal awsauth.ARN) (access.IAMFa
 }
 
 // Replacement returns the ARN that replaced a missing principal, such as the present role of its permission set.
-// [Client.Lookup] returns the same ARN as a hint. Replacement returns "" if no ARN replaced the principal, or if it
-// can't find out, for example because the guard may not list principals.
+// [Client.Lookup] returns the same ARN as a hint. Replacement returns "" if no ARN replaced the principal. It also
+// returns "" if it can't search, for example because the guard may not list principals.
 func (c *Client) Replacement(ctx context.Context, missing awsauth.ARN) string {
 	ctx, cancel := context.WithTimeout(ctx, awsapi.RequestTimeout) // for all pages together
 	defer cancel()

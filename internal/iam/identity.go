@@ -158,8 +158,8 @@ func parseIdentity(arn string) (Identity, *awsapi.Error) {
 }
 
 // LogIdentity logs the ARN, the account and the partition of the credentials, and whether these credentials may call
-// iam:GetRole. If AWS doesn't answer this, it logs a warning and tries again later. It returns after a successful
-// attempt or when ctx ends.
+// iam:GetRole. If it can't get these facts from AWS, it logs a warning and tries again later. It returns after a
+// successful attempt or when ctx ends.
 func (c *Client) LogIdentity(ctx context.Context) {
 	for retryDelay := c.retryDelay; ; retryDelay = min(2*retryDelay, logIdentityRetryMax) {
 		problem := c.logIdentityOnce(ctx)

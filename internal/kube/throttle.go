@@ -3,8 +3,8 @@ package kube
 import "time"
 
 const (
-	// repeatAfter is the minimum time before the log repeats the same text. It does repeat the text, because a condition can
-	// last for months, and old logs may be deleted.
+	// repeatAfter is the minimum time before the log repeats the same text. The log repeats a text at all, because a
+	// condition can last for months, and old logs may be deleted.
 	repeatAfter = time.Hour
 	// changeAfter is the minimum time before the log has another text. Many errors contain an address that differs every time.
 	changeAfter = time.Minute

@@ -103,9 +103,12 @@ func realPath(folder string) (string, error) {
 	return filepath.EvalSymlinks(absolute)
 }
 
-// rootOf returns the root for the build of a folder. A build reads no files outside of the root. The root is the
-// repository that contains the folder. If there is none, it is the working directory if it contains the folder, and
-// otherwise the folder itself.
+// rootOf returns the root for the build of a folder. A build reads no files outside of the root. The root is the first
+// of these that exists:
+//
+//   - the repository that contains the folder
+//   - the working directory, if it contains the folder
+//   - the folder itself
 func rootOf(folder string) string {
 	for at := folder; at != filepath.Dir(at); at = filepath.Dir(at) {
 		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {

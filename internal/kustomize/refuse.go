@@ -77,7 +77,7 @@ func (k *kustomization) paths() []string {
 		list = append(list, names...)
 	}
 	for _, name := range k.PatchesStrategicMerge {
-		if !strings.Contains(name, "\n") { // otherwise it is the patch itself
+		if !strings.Contains(name, "\n") { // a text with a line break is the patch itself
 			list = append(list, name)
 		}
 	}

@@ -222,8 +222,8 @@ func known(v *history.Version, log *history.Log) bool {
 	return slices.ContainsFunc(log.Versions(), func(other history.Version) bool { return other.Hash == v.Hash })
 }
 
-// older reports whether the resourceVersion a is older than b. A resourceVersion is a number (kubernetes KEP-5504, "Comparable
-// Resource Version"). older returns false if one of them isn't.
+// older reports whether the resourceVersion a is older than b. Both are numbers if they come from the API server
+// (kubernetes KEP-5504, "Comparable Resource Version"). If a or b is not a number, older returns false.
 func older(a, b string) bool {
 	x, errX := strconv.ParseUint(a, 10, 64)
 	y, errY := strconv.ParseUint(b, 10, 64)

@@ -152,8 +152,8 @@ type Monitor struct {
 	hash       string                          // the hash of stored; empty if aws-auth does not exist
 	good       *corev1.ConfigMap               // the last good version; see compare
 	unknown    bool                            // the watch has been interrupted for UnknownAfter
-	last       *baseline                       // from the last evaluation
-	known      *baseline                       // from the last evaluation with known access entries; nil before the first such evaluation
+	last       *baseline                       // of the last evaluation
+	known      *baseline                       // of the last evaluation with known access entries; nil before the first such evaluation
 	unreported []bypass                        // bypasses that this process observed while it was not the leader
 
 	panicLogsMu sync.Mutex
@@ -310,8 +310,8 @@ func (m *Monitor) compare(o *restore.Observation, gap bool) {
 	}
 }
 
-// addVersion adds a version with a new content to the history. If the version is a bypass, addVersion reports it in the leader, and keeps
-// it in another replica.
+// addVersion adds a version with a new content to the history. If the version is a bypass, the leader reports it, and
+// another replica stores it in m.unreported.
 func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.ConfigMap, o *restore.Observation) {
 	v := history.Version{
 		Time: o.Time, ResourceVersion: c.Version, Hash: m.hash, Deleted: c.Object == nil, Manager: o.Manager,
@@ -321,7 +321,7 @@ func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.Con
 		v.Data, v.BinaryData = maps.Clone(c.Object.Data), maps.Clone(c.Object.BinaryData)
 		v.Immutable = c.Object.Immutable != nil && *c.Object.Immutable
 	}
-	e := evaluation{verdict: validate.ActionDeny, rules: []string{validate.InternalError}} // the result if evaluate panics, as in a review
+	e := evaluation{verdict: validate.ActionDeny, rules: []string{validate.InternalError}} // a panic of evaluate leaves this result; a review treats a panic in the same way
 	_ = m.recoverPanic("version", func() error {
 		policy := m.o.Policy()
 		v.Cluster = policy.Cluster

@@ -154,9 +154,9 @@ type storedIDs struct {
 	counts map[string]int    // number of principals by state
 }
 
-// add records the result for a principal, and returns the state of the principal. id is the unique id in IAM now, and before the unique
-// id in the history. If before is not empty, add keeps it in ids. So a principal that was deleted and created again is recognized in
-// later rounds, too.
+// add records the result for a principal, and returns the state of the principal. id is the unique id that IAM has now.
+// before is the unique id in the history. If before is not empty, add keeps it in ids. So later rounds, too, recognize
+// a principal that was deleted and created again.
 func (l *storedIDs) add(arn, before, id string, existence validate.Existence) (state string) {
 	state = string(existence)
 	switch {

@@ -14,7 +14,7 @@ type Explanation struct {
 	Source       *awsauth.Section `json:"source"`    // the section of the matching entry; nil if the caller is not mapped
 	Index        *int             `json:"index"`     // the index of the matching entry; nil if the caller is not mapped
 	Username     string           `json:"username"`  // may contain templates whose values are unknown
-	Groups       []string         `json:"groups"`    // may contain such templates, too
+	Groups       []string         `json:"groups"`    // may contain templates whose values are unknown
 	Ambiguous    bool             `json:"ambiguous"` // the authenticator picks one of several entries at random
 	Reason       string           `json:"reason"`    // all reasons in one text
 

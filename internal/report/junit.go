@@ -40,8 +40,8 @@ type junitOutcome struct {
 	Text    string `xml:",chardata"`
 }
 
-// Add adds a test case for a file. A file without an aws-auth, an EKS resource and an error is no test case. Add combines all denials into
-// one failure, because most programs that read JUnit files show only the first failure of a case.
+// Add adds a test case for a file. It ignores a file that has no aws-auth, no EKS resource and no error. Add combines
+// all denials into one failure, because most programs that read JUnit files show only the first failure of a case.
 func (j *JUnit) Add(f File) error {
 	if f.Objects == 0 && f.Resources == 0 && len(f.Problems) == 0 {
 		return nil

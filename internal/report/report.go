@@ -63,7 +63,7 @@ type Total struct {
 	Denied    int // number of objects with at least one denial
 	Warned    int // number of objects that have warnings but no denial
 	Problems  int // number of files with errors
-	Unread    int // number of templates of charts, and of files that don't parse and don't look like aws-auth
+	Unread    int // number of files that lint did not read: templates of charts, and files that neither parse nor look like aws-auth
 	// Verdict is the most severe verdict of all files, or [Failed] if a file has an error.
 	Verdict validate.Action
 }

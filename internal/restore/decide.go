@@ -81,10 +81,10 @@ const (
 // Decision is an action and its reason.
 type Decision struct {
 	Action  Action
-	After   time.Duration // for Wait
-	Reason  string        // for Decline
-	Limited bool          // for Decline: the limit per hour is the reason
-	Lost    []string      // for Restore: the rules that refuse the stored version
+	After   time.Duration // set for Wait: the time until the caller decides again
+	Reason  string        // set for Decline: why the caller doesn't restore
+	Limited bool          // set for Decline: the limit per hour is the reason
+	Lost    []string      // set for Restore: the rules that refuse the stored version
 }
 
 // Decide decides whether this process restores the last good version now.

@@ -65,9 +65,9 @@ func (c *configuration) policy() validate.Policy { return c.inUse.Load().policy 
 // current returns the configuration in use.
 func (c *configuration) current() *config.Config { return c.inUse.Load().config }
 
-// reportUnusedRight logs an error if overrides.subjectAccessReview is on. The caller calls it in a process without --state, which
-// can't ask the API server for rights. The process still serves reviews, because the members of overrides.groups and the
-// principals in overrides.principals can break the glass.
+// reportUnusedRight logs an error if overrides.subjectAccessReview is on. The caller calls it in a process without
+// --state, because such a process can't ask the API server for rights. The process still serves reviews, because the
+// members of overrides.groups and the principals in overrides.principals can break the glass.
 func (c *configuration) reportUnusedRight() {
 	if c.current().Overrides.SubjectAccessReview {
 		c.log.Error("overrides.subjectAccessReview needs --state: without it the guard cannot ask for the right break-glass, and refuses requesters who have only this right")

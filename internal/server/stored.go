@@ -35,8 +35,8 @@ type stored struct {
 	authorizer admission.Authorizer
 	// replaced returns the versions that were stored a short time ago.
 	replaced     func(time.Time) []*awsauth.Object
-	reconfigured func()         // to call after a change of the configuration
-	entriesRead  func()         // to call after the access entries were read
+	reconfigured func()         // the server calls it after a change of the configuration
+	entriesRead  func()         // the server calls it after each read of the access entries
 	lines        []fmt.Stringer // details for /readyz?verbose
 	run          []func(context.Context) error
 }

@@ -93,7 +93,8 @@ func (a *Authority) checkSigns(names []string) error {
 	return nil
 }
 
-// create signs a certificate with the public key of key. crypto/x509 chooses the serial number.
+// create returns a certificate that contains the public key of key. signer, the key of parent, signs the certificate.
+// crypto/x509 chooses the serial number.
 func create(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {

@@ -24,7 +24,8 @@ const (
 	readEvery = 30 * time.Second
 )
 
-// objects are one version of each of the two objects. A nil pointer means that the object does not exist.
+// objects holds a version of the Secret and a version of the ValidatingWebhookConfiguration. A nil pointer means that
+// the object does not exist.
 type objects struct {
 	secret *corev1.Secret
 	config *admissionregistrationv1.ValidatingWebhookConfiguration

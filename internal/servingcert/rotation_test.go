@@ -38,7 +38,7 @@ func certs(list ...*servingcert.Authority) (certs []*x509.Certificate) {
 	return certs
 }
 
-// names maps the letters that a test uses to CAs. ? stands for a CA that the test did not make.
+// names maps letters to CAs. A test writes a CA as its letter, and ? for a CA that it did not make.
 type names map[string]*servingcert.Authority
 
 func (n names) of(cert *x509.Certificate) string {

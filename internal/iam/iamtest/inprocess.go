@@ -15,7 +15,7 @@ func (s *Server) Do(r *http.Request) (*http.Response, error) {
 	context.AfterFunc(r.Context(), func() { _ = reader.CloseWithError(r.Context().Err()) })
 	go func() {
 		defer close(ended)
-		defer func() { // a server that panics closes the connection
+		defer func() { // net/http closes the connection if a handler panics, so do the same
 			if recover() != nil {
 				_ = writer.CloseWithError(io.ErrUnexpectedEOF)
 			}
