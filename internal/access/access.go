@@ -69,9 +69,8 @@ func IsNode(e *awsauth.Entry) bool {
 	return ok && name != "" && slices.Contains(e.Groups, NodesGroup) && !awsauth.HasUnknownTemplate(name)
 }
 
-// SameNodes returns a function that reports whether an entry lets the same nodes log in as one of the entries in
-// before. The entry in before must have the same username. If the entry admits only EC2 instances, the entry in before
-// must do so, too.
+// SameNodes returns a function that reports whether an entry lets nodes log in, and an entry in before has the same
+// username. If the first entry admits only EC2 instances, the entry in before must do so, too.
 func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool {
 		return IsNode(e) && slices.ContainsFunc(before, func(was *awsauth.Entry) bool {
@@ -97,13 +96,13 @@ func IsAdmin(e *awsauth.Entry, adminGroups []string) bool {
 }
 
 // AdminBy returns how often the authenticator's answer makes the caller an admin. matches are the entries that the
-// authenticator may answer with.
+// authenticator may answer with. If adminGroups is empty, the admin group is system:masters.
 func AdminBy(matches []*awsauth.Entry, adminGroups []string) Certainty {
 	return CertaintyOf(matches, func(e *awsauth.Entry) bool { return IsAdmin(e, adminGroups) })
 }
 
 // Admins returns the ARNs of the principals that get an admin group always or sometimes. It also returns the highest
-// certainty with which one of them gets it.
+// certainty with which one of them gets it. If adminGroups is empty, the admin group is system:masters.
 func Admins(principals []awsauth.Principal, adminGroups []string) (arns []string, most Certainty) {
 	for _, p := range principals {
 		if c := AdminBy(p.Matches, adminGroups); c > Never {
@@ -157,7 +156,7 @@ func (p Protected) LosesSessions(before, after awsauth.Resolution) bool {
 }
 
 // GetsAll reports whether aws-auth certainly gives the principal all its groups. If the principal must be an admin,
-// aws-auth must also certainly give it one of the admin groups.
+// aws-auth must also certainly give it one of the admin groups, or system:masters if adminGroups is empty.
 func (p Protected) GetsAll(m *awsauth.Map, adminGroups []string) bool {
 	r := m.Resolve(p.ARN)
 	return (!p.Admin || AdminBy(r.Matches, adminGroups) == Always) &&

@@ -23,7 +23,7 @@ const (
 
 // AccessEntry is an EKS access entry. If a principal has one, the entries of aws-auth have no effect on the principal,
 // even if they give more (EKS user guide, "Grant IAM users access to Kubernetes with EKS access entries").
-type AccessEntry struct { //nolint:revive // EKS calls it an access entry; an entry is one of aws-auth
+type AccessEntry struct { //nolint:revive // EKS calls it an access entry, and Entry would mean an entry of aws-auth
 	// PrincipalARN is the ARN of the role or user, with its path.
 	PrincipalARN string `json:"principalARN"`
 	// Type is STANDARD for people and tools. The other types are for nodes.
@@ -61,10 +61,10 @@ const (
 	Stale
 )
 
-// Freshness compares the creation time of the access entry with that of its principal, which must exist in IAM. The
-// access entry keeps the unique id that the principal had when the access entry was created. If the principal is
-// younger than the access entry, an earlier principal with this ARN was deleted. Then the access entry matches no
-// caller (aws/containers-roadmap#2441), and EKS doesn't show this.
+// Freshness reports whether the access entry is stale. The access entry keeps the unique id that its principal had when
+// the access entry was created. If the principal in IAM is younger than the access entry, an earlier principal with
+// this ARN was deleted. The access entry then matches no caller (aws/containers-roadmap#2441), and EKS doesn't show
+// this. principal must exist. If one of the two creation times is missing, Freshness returns FreshnessUnknown.
 func (e *AccessEntry) Freshness(principal IAMFacts) Freshness {
 	switch {
 	case e.Created.IsZero() || principal.Created.IsZero():
@@ -128,8 +128,9 @@ var nodeTypes = []string{"EC2_LINUX", "EC2_WINDOWS", "EC2", "FARGATE_LINUX", "HY
 // IsNode reports whether the access entry is for nodes.
 func (e *AccessEntry) IsNode() bool { return slices.Contains(nodeTypes, e.Type) }
 
-// IsAdmin reports whether the access entry gives one of the admin groups, or the cluster admin policy for the whole cluster. EKS refuses
-// groups that begin with system:, so an access entry never gives system:masters.
+// IsAdmin reports whether the access entry gives one of the admin groups, or the cluster admin policy for the whole
+// cluster. It returns false for an access entry for nodes. EKS refuses groups that begin with system:, so an access
+// entry never gives system:masters.
 func (e *AccessEntry) IsAdmin(adminGroups []string) bool {
 	return !e.IsNode() && (slices.ContainsFunc(OrMasters(adminGroups), e.Gives) || slices.ContainsFunc(e.Policies, func(p AccessPolicy) bool {
 		return p.Name() == ClusterAdminPolicy && p.Scope == ScopeCluster
@@ -234,8 +235,8 @@ func (e Entries) get(key string) *AccessEntry {
 	return e.cluster.get(key)
 }
 
-// Admins returns the ARNs of the principals that are admins by their access entries. Declared access entries don't count, because the
-// guard doesn't know their access.
+// Admins returns the ARNs of the principals that are admins through their access entries. Declared access entries don't
+// count, because the guard doesn't know their access.
 func (e Entries) Admins(adminGroups []string) (arns []string) {
 	return e.where(func(entry *AccessEntry) bool { return entry.IsAdmin(adminGroups) })
 }

@@ -116,8 +116,8 @@ func TestGrantsListUnreadEntries(t *testing.T) {
 	}
 }
 
-// TestEveryPrincipalLogsInByAGrant: the engine and the grants agree on the callers that log in. A caller whose ARN is
-// in a grant logs in if and only if a grant with the caller's key is in force.
+// TestEveryPrincipalLogsInByAGrant: Login and Grants agree on the callers that log in. A caller whose ARN is in a grant
+// logs in if and only if a grant with the caller's key is in force.
 func TestEveryPrincipalLogsInByAGrant(t *testing.T) {
 	d := document(grantRoles, `
 - {userarn: "`+account+`user/bob", username: b}

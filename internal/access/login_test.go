@@ -12,7 +12,7 @@ import (
 
 const session = "arn:aws:sts::111122223333:assumed-role/"
 
-// logins has callers of every source. The role ops and the node role are in both sources.
+// logins has callers of every source. The role ops and the node role are in the access entries and in aws-auth.
 func logins(mode access.Mode) (access.Entries, *awsauth.Map) {
 	return access.NewEntries(&access.Cluster{Mode: mode, AccessEntries: []access.AccessEntry{
 			{PrincipalARN: account + "role/team/ops", Type: "STANDARD", Username: "ops:{{SessionName}}", Groups: []string{"viewers", "account-{{AccountID}}"}, Policies: []access.AccessPolicy{{ARN: policies + access.ClusterAdminPolicy, Scope: access.ScopeCluster}}},

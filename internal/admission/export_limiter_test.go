@@ -10,7 +10,7 @@ func (l *limiter) Acquire(ctx context.Context, address string, weight int64) (re
 	return l.acquire(ctx, address, weight)
 }
 
-// Sources returns the number of source addresses that hold or await weights.
+// Sources returns the number of source addresses with a request that holds a part of the limit or waits for one.
 func (l *limiter) Sources() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

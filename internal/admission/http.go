@@ -192,7 +192,7 @@ func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, r *http.Req
 	return encode(meta, h.finish(ctx, review, known)), nil
 }
 
-// prepareBody decodes a body and prepares its review.
+// prepareBody decodes a body and prepares its review. observed means that the request came on the observing path.
 func (h *Handler) prepareBody(body []byte, observed bool) (*review, metav1.TypeMeta, error) {
 	review := admissionv1.AdmissionReview{}
 	// Use the API server's decoder, which matches keys case-sensitively.

@@ -116,7 +116,7 @@ func TestBodiesThatDoNotArriveKeepNoReviewWaiting(t *testing.T) {
 	}
 }
 
-// Half of all slots are for small reviews. One source address gets at most half of them.
+// Half of all slots are for small reviews. Of these slots, one source address gets at most half.
 func TestSourceLeavesSlotsToOthers(t *testing.T) {
 	t.Parallel()
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))

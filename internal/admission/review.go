@@ -48,12 +48,12 @@ func (h *Handler) Review(ctx context.Context, req *admissionv1.AdmissionRequest)
 	return h.review(ctx, h.newRequest(req, false))
 }
 
-// Observe answers a request on the path that never refuses. The API server uses this path for EKS itself and for the bypass
-// group. The rules are the same as for [Handler.Review], but denials become warnings. The Handler counts these denials as
-// WouldDeny, and the audit event lists them. It reports a break-glass annotation as in [Handler.Review].
+// Observe answers a request on the path that never refuses. The API server uses this path for EKS itself and for the
+// bypass group. The rules are the same as for [Handler.Review], but denials become warnings. The Handler counts these
+// denials as WouldDeny, and the audit event lists them. Observe reports a break-glass annotation as Review does.
 //
-// Observe admits the request even if a rule panics or the Handler can't decode the request. It doesn't look up principals in
-// IAM: it admits the change anyway, so a lookup would only delay the response.
+// Observe admits the request even if a rule panics or the Handler can't decode the request. It doesn't look up
+// principals in IAM: it admits the change anyway, so a lookup would only delay the response.
 func (h *Handler) Observe(ctx context.Context, req *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	return h.review(ctx, h.newRequest(req, true))
 }

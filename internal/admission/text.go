@@ -177,7 +177,7 @@ func sentence(f validate.Finding, limit int) string {
 	return clean(f.Message, limit)
 }
 
-// field returns the path of a finding, or data if the finding has no path.
+// field returns the path of a finding, shortened to limit bytes. If the finding has no path, field returns data.
 func field(f validate.Finding, limit int) string {
 	if f.Path == "" {
 		return "data"

@@ -24,8 +24,8 @@ const (
 	// IRSA or Pod Identity. The region determines the partition, and IAM has one endpoint for each partition.
 	defaultRegion = "us-east-1"
 
-	// connectTimeout limits the time to open a connection, and maxBackoff the pause between two attempts. The SDK's defaults are
-	// 30 s and 20 s. They exceed the default time budget of a lookup, which is 2 s.
+	// connectTimeout limits the time to open a connection, and maxBackoff the pause between two attempts. The SDK's
+	// defaults of 30 s and 20 s are longer than a whole attempt may take, and than a review waits for a lookup.
 	connectTimeout = 3 * time.Second
 	maxBackoff     = 300 * time.Millisecond
 	// RequestTimeout limits one attempt of a call. It is necessary in addition to the time budget of a lookup. A call that several
@@ -57,8 +57,9 @@ func LoadConfig(ctx context.Context, more ...func(*config.LoadOptions) error) (a
 	return cfg, nil
 }
 
-// As returns options for [LoadConfig] that select a profile. If roleARN is not empty, the options also make the SDK assume this
-// role with the profile's credentials. An empty profile means the profile of the environment. As doesn't call AWS.
+// As returns options for [LoadConfig] that select a profile. An empty profile means the profile of the environment. If
+// roleARN is not empty, the options also make the SDK assume this role with the profile's credentials, in a session
+// with the name sessionName. As doesn't call AWS.
 func As(ctx context.Context, profile, roleARN, sessionName string) ([]func(*config.LoadOptions) error, error) {
 	options := []func(*config.LoadOptions) error{config.WithSharedConfigProfile(profile)}
 	if roleARN == "" {

@@ -141,7 +141,7 @@ type Text struct {
 	lines  *lineIndex // see index
 	root   *yaml.Node // the node of the list, or nil if the text has none
 	json   []byte     // the elements as JSON; set only if a value has a wrong type
-	stop   error      // the field stop of section
+	stop   error      // the error at the element at which the authenticator stops reading; only for mapAccounts
 
 	// plain reports that the text has the plain form, see plainElements. The node tree of such a text is built when the
 	// first position is needed.

@@ -201,7 +201,8 @@ func loadSection(s Section, text string) section {
 
 // LoadError returns the reason why the Map holds nothing of a section: the error of the authenticator's decoder, or the
 // error that [Map.Unknown] returns. In a map of [Object.AtWorst] and [Object.Readings] it can also be the error that
-// the section may hide a byte. LoadError returns nil for a section that is loaded, empty or missing.
+// the stored section may hold bytes that are not UTF-8. LoadError returns nil for a section that is loaded, empty or
+// missing.
 func (m *Map) LoadError(s Section) error { return m.sections[s].lost }
 
 // Unknown returns an error if the section is too expensive to evaluate. The Map then holds nothing of the section,

@@ -164,10 +164,10 @@ func inapplicable(object map[string]any) (field, problem string) {
 	return "", ""
 }
 
-// misplacedSection returns a top-level field in the wrong place, and the problem. The field is a section, or a section
-// or data is below it. If data has a section itself, only a top-level section counts. kubectl refuses such a field,
-// because it refuses unknown fields by default (kubernetes v1.37.2, kubectl, --validate=strict). misplacedSection
-// returns "" for both if there is no such field.
+// misplacedSection returns a top-level field in the wrong place, and the problem. The field has the name of a section,
+// or it holds a section, directly or below a key data. If data has a section, a field of the second kind is not a
+// problem. kubectl refuses a misplaced field, because it refuses unknown fields by default (kubernetes v1.37.2,
+// kubectl, --validate=strict). misplacedSection returns "" for both if there is no such field.
 func misplacedSection(object map[string]any) (field, problem string) {
 	data, _ := object["data"].(map[string]any)
 	_, complete := sectionIn(data) // if data has a section, another field may hold the YAML anchor of this section

@@ -186,8 +186,8 @@ func (m Mapping) scalar(all []pair, key, value string) Field {
 }
 
 // find returns the node of the value of a key, or nil if the element has no such key. It ignores the case of the key.
-// If several keys have this name, it returns the value of the last one that fits. If no value fits, it returns the
-// value of the first one. In this case it also records a Disagreement if no value of the section has a wrong type.
+// If several keys have this name, it returns the last value that fits, or else the first value. If no value fits and no
+// value of the section has a wrong type, find records a Disagreement.
 func (m Mapping) find(all []pair, name string, fits func(*yaml.Node) bool) *yaml.Node {
 	var last *yaml.Node
 	for _, p := range slices.Backward(all) {

@@ -281,7 +281,8 @@ func placeOf(raw string, at int) string {
 }
 
 // Names reports whether the text of a section holds an ARN, in an element or in a comment. The beginning of a longer
-// ARN does not count. If the username of any entry contains the ARN, Names returns false.
+// ARN does not count. If the username of any entry contains the ARN, Names returns false, because the text may hold the
+// ARN only as this username.
 func (d *Document) Names(arn string) bool {
 	if d.folded == "" {
 		var b strings.Builder

@@ -184,7 +184,8 @@ func (o *outliner) value(n *yaml.Node, after int) *Span {
 	return o.span(n, after)
 }
 
-// skip returns the offset after white space, comments and the given characters.
+// skip returns the first offset from at on that is not in white space or a comment and does not hold one of the
+// characters in more.
 func (o *outliner) skip(at int, more string) int {
 	for at < len(o.text) {
 		n := max(blankLen(o.text, at), breakLen(o.text, at))

@@ -47,8 +47,9 @@ func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 	return o, nil
 }
 
-// Differs compares two files: src, and the file of o after text has replaced the section of its aws-auth. It reports
-// whether the decoded documents differ. It also returns true if src has more errors than the file of o.
+// Differs reports whether a file has other decoded documents than it should have. src is the file. It should have the
+// documents of o, with text as the section of the aws-auth. Differs also returns true if src has more errors than the
+// file of o.
 func (o *ManifestOutline) Differs(src []byte, section Section, text string) bool {
 	sources, problems := readManifests(src)
 	if len(sources) != len(o.sources) || problems > o.problems {

@@ -185,16 +185,16 @@ func alone(line) bool { return false }
 // deeper returns a function that reports whether a line is indented deeper than a column.
 func deeper(column int) func(line) bool { return func(l line) bool { return l.indent > column } }
 
-// moveElement returns a repair with two corrections. The first moves an element: its first line, and the lines that are
-// indented deeper than its dash. The second moves only the first line.
+// moveElement returns a repair with two corrections, which move lines by a number of columns. The first moves an
+// element: its first line, and the lines that are indented deeper than its dash. The second moves only the first line.
 func (t *Text) moveElement(at line, by int) repair {
 	return func() []Texts {
 		return t.with(t.moveLines(at.start, by, deeper(at.indent)), t.moveLines(at.start, by, alone))
 	}
 }
 
-// moveKeys returns a repair with two corrections. The first moves a key of an element, and the keys and groups below
-// it. The second moves only the line of the key.
+// moveKeys returns a repair with two corrections, which move lines by a number of columns. The first moves a key of an
+// element, and the keys and groups below it. The second moves only the line of the key.
 func (t *Text) moveKeys(at line, by int) repair {
 	sameElement := func(l line) bool { return l.indent >= at.indent && (!l.dash || l.key == "") }
 	return func() []Texts {
@@ -202,8 +202,8 @@ func (t *Text) moveKeys(at line, by int) repair {
 	}
 }
 
-// moveItem returns a repair with two corrections. The first moves the dash of a group, and the dashes in the same
-// column below it. The second moves only the first dash.
+// moveItem returns a repair with two corrections, which move lines by a number of columns. The first moves the dash of
+// a group, and the dashes in the same column below it. The second moves only the first dash.
 func (t *Text) moveItem(at line, by int) repair {
 	sameList := func(l line) bool { return l.indent == at.indent && l.dash && l.key == "" }
 	return func() []Texts {

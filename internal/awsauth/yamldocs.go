@@ -101,7 +101,7 @@ type part struct {
 type file struct {
 	text  string
 	lines lineIndex
-	// outer is the file with the value, and nil for a whole file. The value begins at the offset start in outer.
+	// outer is the file that holds the value, and nil for a whole file. The value begins at the offset start in outer.
 	// segments map offsets in the value to offsets in outer, and are nil if these offsets are not known.
 	outer    *file
 	start    int

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The policy allows every call that the client makes.
+// The policy docs/eks/permissions.json allows every call with which the client reads a cluster.
 func TestPolicyAllowsEveryCall(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/eks/permissions.json")

@@ -142,8 +142,7 @@ func (x *index) adminsAfter() map[string][]*admin {
 // undecided says which clusters may have an admin after the plan because of a resource with unknown values.
 type undecided struct {
 	byName map[string]bool // clusters with such a resource, by name
-	// any reports whether a resource that gives or may give all rights has an unknown cluster. every reports whether there is a resource
-	// that gives or may give all rights.
+	// every is set if a resource gives or may give all rights. any is set if the cluster of such a resource is unknown.
 	any, every bool
 }
 

@@ -175,8 +175,9 @@ func (a *admin) takesOver() bool {
 	return true
 }
 
-// reportLost reports that an admin loses all rights. The finding has the position of an access entry that the plan removes. If there is
-// none, it has the position of another resource of the admin.
+// reportLost reports that an admin loses all rights. format and args give the message, and hint says how to correct the
+// plan. The finding has the position of an access entry that the plan removes. If there is none, it has the position of
+// another resource of the admin.
 func (p *pass) reportLost(a *admin, hint, format string, args ...any) {
 	for _, r := range a.entries {
 		if r.removed() {

@@ -81,7 +81,8 @@ func nestedObjects(levels int) string {
 	return text
 }
 
-// manyTables returns a mapping with many keys, each with entries that another tool makes.
+// manyTables returns a mapping with many keys. Each key holds a table of entries from which another tool makes a
+// mapRoles.
 func manyTables(keys int) string {
 	var b strings.Builder
 	for i := range keys {

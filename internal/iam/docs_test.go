@@ -58,7 +58,7 @@ func TestPolicyFilesAreLinkedJSON(t *testing.T) {
 	}
 }
 
-// The documented policy grants only lookups, in one account.
+// The policy docs/iam/permissions.json grants only lookups, in one account.
 func TestPolicyGrantsOnlyLookups(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/iam/permissions.json")

@@ -59,7 +59,8 @@ func TestIdentityChanges(t *testing.T) {
 	}
 }
 
-// After such a move, a role with the same name in the new account doesn't count as the principal.
+// After the credentials have moved to another account, a role with the same name in the new account doesn't count as
+// the principal.
 func TestIdentityChangesToTheSameName(t *testing.T) {
 	t.Parallel()
 	w, move := newMovingWorld(t)
@@ -93,7 +94,8 @@ func TestMissingIsNotReportedAfterAccountChange(t *testing.T) {
 	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/gone"), missing)
 }
 
-// After such a move, principals of the old account are unknown even if the time budget is too short for two calls.
+// After the credentials have moved to another account, principals of the old account are unknown even if the time
+// budget is too short for two calls.
 func TestIdentityChangesBetweenReviews(t *testing.T) {
 	t.Parallel()
 	w, move := newMovingWorld(t, func(w *world) { w.delay = 10 * time.Second })

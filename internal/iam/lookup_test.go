@@ -41,7 +41,8 @@ func TestExists(t *testing.T) {
 	}
 }
 
-// The Client finds a principal in another case by the list, even if GetRole is case-sensitive.
+// If GetRole and GetUser find only the exact name, the Client finds a principal whose ARN is written in another case in
+// the list of the principals.
 func TestExactCase(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

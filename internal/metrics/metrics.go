@@ -18,8 +18,8 @@ const (
 	other = "other"
 	// failure is the verdict of a review that failed. It also replaces a verdict outside of the closed set.
 	failure = "error"
-	// internalError is the rule of a refusal by which the guard itself failed. It also replaces a rule outside of the closed
-	// set.
+	// internalError is the rule in the metrics if the guard refused a request because the guard itself failed. It also
+	// replaces a rule outside of the closed set.
 	internalError = "internal-error"
 )
 

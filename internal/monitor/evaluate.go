@@ -13,13 +13,15 @@ import (
 // evaluation is the result of evaluating one version by itself. Nothing in it depends on an older version.
 type evaluation struct {
 	summary history.Summary
-	// otherAdmins is the number of principals that are admins only by access entries. The summary does not count them.
+	// otherAdmins is the number of principals that are admins through access entries. The summary counts only admins
+	// through aws-auth.
 	otherAdmins int
 	missing     []string // protected principals that lack a group or the rights of an admin
-	// nodeRoles are the ARNs of the node roles by aws-auth and by access entries. The keys are results of awsauth.PrincipalKey.
+	// nodeRoles are the ARNs of the node roles in aws-auth and in the access entries. The keys are results of
+	// awsauth.PrincipalKey.
 	nodeRoles map[string]string
-	// onlyAWSAuth are the ARNs of the principals that have access by aws-auth but have no access entry. It is empty in every
-	// authentication mode but API_AND_CONFIG_MAP.
+	// onlyAWSAuth are the ARNs of the principals that have access through aws-auth but have no access entry. It is
+	// empty in every authentication mode but API_AND_CONFIG_MAP.
 	onlyAWSAuth []string
 	verdict     validate.Action
 	rules       []string
@@ -50,7 +52,7 @@ func (e *evaluation) count(rule, severity string) (n int) {
 	return n
 }
 
-// accessOf holds the effective access by one version and by access entries.
+// accessOf holds the access that one version and the access entries together give.
 type accessOf struct {
 	loaded  *awsauth.Map
 	policy  validate.Policy
@@ -94,8 +96,8 @@ func (a *accessOf) missing() (arns []string) {
 	return arns
 }
 
-// onlyAWSAuth returns the ARNs of the principals that have access by aws-auth but have no access entry. It returns nil in every
-// authentication mode but API_AND_CONFIG_MAP.
+// onlyAWSAuth returns the ARNs of the principals that have access through aws-auth but have no access entry. It returns
+// nil in every authentication mode but API_AND_CONFIG_MAP.
 func (a *accessOf) onlyAWSAuth() (arns []string) {
 	if a.policy.Cluster == nil || a.policy.Cluster.Mode != access.ModeAPIAndConfigMap {
 		return nil
@@ -106,8 +108,8 @@ func (a *accessOf) onlyAWSAuth() (arns []string) {
 	return arns
 }
 
-// nodeRoles returns the ARNs of the node roles by aws-auth and by the cluster's access entries. The keys of the map are results of
-// awsauth.PrincipalKey. Access entries that only the configuration declares don't count.
+// nodeRoles returns the ARNs of the node roles in aws-auth and in the cluster's access entries. The keys of the map are
+// results of awsauth.PrincipalKey. Access entries that only the configuration declares don't count.
 func (a *accessOf) nodeRoles() map[string]string {
 	byKey := make(map[string]string)
 	for _, arn := range append(access.Nodes(a.entries.InForce(a.loaded)), a.entries.Nodes()...) {
@@ -116,10 +118,11 @@ func (a *accessOf) nodeRoles() map[string]string {
 	return byKey
 }
 
-// otherAdmins returns the number of principals that are admins only by access entries.
+// otherAdmins returns the number of principals that are admins through access entries.
 //
-// If the cluster's access entries are unknown, otherAdmins counts the principals of the declared access entries, because each of them
-// may be an admin. It then leaves out principals that aws-auth also has, and protected principals that don't have to be admins.
+// If the cluster's access entries are unknown, otherAdmins counts the principals of the declared access entries,
+// because each of them may be an admin. It then leaves out principals that aws-auth also has, and protected principals
+// that don't have to be admins.
 func (a *accessOf) otherAdmins() int {
 	if a.policy.Cluster != nil {
 		return len(a.entries.Admins(a.policy.AdminGroups))

@@ -164,8 +164,8 @@ type Monitor struct {
 // baseline is the part of an evaluation with which the monitor compares the next evaluation.
 type baseline struct {
 	missing   []string          // protected principals that lack a group or the rights of an admin
-	admins    int               // number of admins by the stored version and by access entries
-	nodeRoles map[string]string // ARNs of the node roles by the stored version and by access entries; the keys are from awsauth.PrincipalKey
+	admins    int               // number of admins in the stored version and the access entries together
+	nodeRoles map[string]string // ARNs of the node roles in the stored version and the access entries; the keys are from awsauth.PrincipalKey
 }
 
 // bypass is a stored version that the guard would have refused.

@@ -83,7 +83,7 @@ func (r *replica) restores() restore.Settings {
 	return r.settings
 }
 
-// String returns the restorer's line.
+// String returns the line of the Restorer in /readyz?verbose.
 func (r *replica) String() string { return r.Restorer.String() }
 
 // Stored implements [monitor.Enforcement] and does nothing.

@@ -111,14 +111,16 @@ func (o objects) first(holds func(string) bool) (name string, ok bool) {
 }
 
 // mayEscalate reports whether the bindings let the subject give a role rights that the subject doesn't have. resource
-// is roles or clusterroles. The subject needs the verb escalate, and must be able to change the same role.
+// is roles or clusterroles. namespace is the namespace of the role, and "" for a ClusterRole. The subject needs the
+// verb escalate, and must be able to change the same role.
 func mayEscalate(bindings []Binding, resource, namespace string) bool {
 	r := Request{Group: rbacv1.GroupName, Resource: resource, Namespace: namespace}
 	return allowedObjects(bindings, r, "escalate").meets(allowedObjects(bindings, r, "update", "patch"))
 }
 
 // mayBind reports whether the bindings let the subject create or change a binding to a ClusterRole that allows
-// everything. resource is rolebindings or clusterrolebindings.
+// everything. resource is rolebindings or clusterrolebindings. namespace is the namespace of the binding, and "" for a
+// ClusterRoleBinding.
 func (p *Policy) mayBind(bindings []Binding, resource, namespace string) bool {
 	r := Request{Group: rbacv1.GroupName, Resource: resource, Namespace: namespace}
 	if !allowedObjects(bindings, r, "create", "update", "patch").any() {

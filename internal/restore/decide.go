@@ -16,9 +16,10 @@ const (
 	settleTime = 3 * time.Second
 	// maxSettleTime limits the wait while aws-auth keeps changing, so that writes can't prevent a restore.
 	maxSettleTime = 8 * time.Second
-	// entriesTime limits the wait while this process doesn't know the access entries. Without them, a change can look
-	// like a loss that is none: another replica rightly admitted the change, because an access entry gives the access.
-	// A new process reads the access entries within seconds, and repeats a failed read after at most a minute.
+	// entriesTime limits the wait while this process doesn't know the access entries. Without them, a change that
+	// another replica rightly admitted can look like a loss: it removes an access from aws-auth that an access entry
+	// also gives. A new process reads the access entries within seconds, and repeats a failed read after at most a
+	// minute.
 	entriesTime = 2 * time.Minute
 	// limitWindow is the period in which the guard may restore Settings.MaxPerHour versions.
 	limitWindow = time.Hour

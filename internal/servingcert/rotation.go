@@ -113,8 +113,9 @@ func (s *RotationInput) recoverCA(t Timing) (State, Step, error) {
 	return State{Current: a, Rotated: s.Rotate}, StepFirst, nil
 }
 
-// awaitNext promotes the next CA of a state without a current CA. It waits until every caBundle has held the next CA long enough. It
-// doesn't wait if no replica serves with another CA.
+// awaitNext returns the next state and step for a state without a current CA. The next CA becomes the current one as
+// soon as every caBundle has held it long enough, and at once if no replica serves with another CA. If the state lacks
+// the CAs with which replicas serve, awaitNext first adds them as previous CAs.
 func (s *RotationInput) awaitNext(t Timing) (State, Step, error) {
 	st := s.State
 	if len(st.Previous) == 0 { // another client removed the current CA during a rotation

@@ -41,8 +41,8 @@ type SelfManaged struct {
 	lastUsable *corev1.Secret // the last Secret that held a usable CA
 	wasTrusted bool           // every caBundle has trusted the leaf at some time
 	distrusted bool           // a caBundle did not trust the leaf in the last reconcile
-	// These throttle the logs of errors when the leader writes the objects, when the replica signs, and when a caBundle
-	// doesn't trust the leaf.
+	// reconcileErrors throttles the log of errors of the leader's writes, signErrors that of errors of the replica's
+	// signing, and trustErrors that of caBundles that don't trust the leaf.
 	reconcileErrors, signErrors, trustErrors kube.Throttle
 }
 

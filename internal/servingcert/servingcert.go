@@ -111,9 +111,9 @@ type Timing struct {
 	// is broken, it notices this by the health check of its connection, within 45 s
 	// (k8s.io/apimachinery, pkg/util/net: 30 s idle, 15 s for a ping).
 	SwitchAfter time.Duration
-	// RetireAfter is how long a replaced CA stays in the caBundle. A replica that started with this CA just before needs
-	// SwitchAfter until it signs with the new CA. If its own watch is broken, it needs up to 90 s more: 45 s as above, 30 s
-	// for the longest backoff, and a reserve.
+	// RetireAfter is how long a replaced CA stays in the caBundle. A replica that started with this CA just before
+	// needs SwitchAfter until it signs with the new CA. If its own watch is broken, it needs up to 90 s more: 45 s
+	// until it notices this, 30 s for the longest backoff, and a reserve.
 	RetireAfter time.Duration
 	// Resync is the period in which each replica reconciles even if no object has changed. It is also the time between two
 	// writes of the leader while another client keeps undoing these writes. Even then the leader restores the caBundles

@@ -97,7 +97,7 @@ func (w *world) reconcile(r *simulatedReplica) {
 	}
 }
 
-// check verifies that API servers with several delays trust every replica.
+// check verifies that every replica is trusted by API servers with delays from 0 to maxAPIServerLag seconds.
 func (w *world) check() {
 	for i, r := range w.replicas {
 		for _, late := range []int{0, 1, maxAPIServerLag / 2, maxAPIServerLag} {

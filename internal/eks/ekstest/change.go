@@ -15,12 +15,13 @@ import (
 // Account is the id of the cluster's AWS account.
 const Account = "111122223333"
 
-// The texts with which EKS refuses a change. They come from public reports and measurements. The comments name the sources:
+// The texts with which EKS refuses a change. They come from public reports and measurements. The comments name some of
+// the sources:
 //
 //   - TFE is terraform-aws-modules/terraform-aws-eks.
 //   - Blueprints is aws-ia/terraform-aws-eks-blueprints.
-//   - Preflight is badmintoncryer/cdk-preflight, whose rules quote the answers of EKS on 2026-09-25. They don't quote the error codes, so the
-//     server uses InvalidParameterException.
+//   - Preflight is badmintoncryer/cdk-preflight, whose rules quote the answers of EKS on 2026-09-25. They don't quote
+//     the error codes, so the server uses InvalidParameterException.
 const (
 	RefusedMode      = "The cluster's authentication mode must be set to one of [API, API_AND_CONFIG_MAP] to perform this operation." // the EKS workshop
 	RefusedExisting  = "The specified access entry resource is already in use on this cluster."                                       // TFE#2968
