@@ -65,7 +65,7 @@ func TestLimiterSharesOutBySource(t *testing.T) {
 	})
 }
 
-// sendFrom sends a review from a source address. A positive length is the announced length of the body.
+// sendFrom sends a review from a source address. If length is positive, the request announces this length of the body.
 func sendFrom(ctx context.Context, h http.Handler, source string, body io.Reader, length int64) (status int) {
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/?timeout=30s", body)
 	r.RemoteAddr = source + ":1"

@@ -38,7 +38,7 @@ func (a ARN) String() string {
 }
 
 // SessionRole returns the ARN of the role of an STS session. It derives this ARN as the authenticator does
-// (pkg/arn/arn.go, Canonicalize). It returns false if a is not the ARN of a session.
+// (pkg/arn/arn.go, Canonicalize). For any other ARN it returns false.
 func (a ARN) SessionRole() (ARN, bool) {
 	rest, ok := strings.CutPrefix(a.Resource, "assumed-role/")
 	if !ok {
@@ -48,8 +48,8 @@ func (a ARN) SessionRole() (ARN, bool) {
 	return ARN{a.Partition, "iam", a.Account, "role/" + name}, true
 }
 
-// WithoutPath returns the ARN of a role without the role's path. It returns false if a is not a role with a path. STS
-// leaves the path out of the ARNs of a role's callers.
+// WithoutPath returns the ARN of a role without the role's path. STS leaves the path out of the ARNs of a role's
+// callers. For any other ARN, and for a role without a path, WithoutPath returns false.
 func (a ARN) WithoutPath() (ARN, bool) {
 	rest, ok := strings.CutPrefix(a.Resource, "role/")
 	i := strings.LastIndexByte(rest, '/')
@@ -60,7 +60,7 @@ func (a ARN) WithoutPath() (ARN, bool) {
 	return a, true
 }
 
-// IsRole reports whether a names an IAM role.
+// IsRole reports whether the ARN is that of an IAM role.
 func (a ARN) IsRole() bool { return strings.HasPrefix(a.Resource, "role/") }
 
 // Name returns the last part of the resource: the name of a role, user or session, or root.

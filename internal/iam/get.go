@@ -56,7 +56,8 @@ func samePrincipal(a, b awsauth.ARN) bool {
 // get calls GetRole or GetUser once with the principal's name. If AWS returns another principal, the result has a problem.
 func (c *Client) get(ctx context.Context, service *awsiam.Client, p awsauth.ARN) getResult {
 	s := getResult{began: c.now()}
-	// IAM accepts only ASCII. The Kelvin sign equals K, and the long s equals s, when case is ignored.
+	// IAM accepts only ASCII names. If case is ignored, the Kelvin sign equals K and the long s equals s, so an ARN
+	// with one of them can match a caller.
 	name := strings.NewReplacer("\u212a", "K", "ſ", "s").Replace(p.Name())
 	var err error
 	if p.IsRole() {
