@@ -198,7 +198,7 @@ func wrongColons(text string) *ARNError {
 		bad := AsARNError(err)
 		hint := bad.Hint
 		if !IsAccountID(right.Account) {
-			hint = "write " + written + " with the 12 digits of the account"
+			hint = withAccount(right)
 		}
 		return &ARNError{Problem: problem + ", and " + bad.Problem, Hint: hint}
 	}
@@ -225,16 +225,19 @@ func accountMistake(a ARN) (problem, hint string) {
 	if right.Account = digits(a.Account); IsAccountID(right.Account) && right.Account != "" {
 		return fmt.Sprintf("has the account %q, which is not written as 12 digits", a.Account), writeARN(right.String())
 	}
-	hint = "write " + a.String() + " with the 12 digits of the account"
-	switch {
+	switch hint = withAccount(a); {
 	case a.Account == "":
-		right.Account = "ACCOUNT"
-		return "has no account", "write " + right.String() + " with the 12 digits of the account"
+		return "has no account", hint
 	case right.Account == a.Account:
 		return fmt.Sprintf("has the account %q, which has %d digits instead of 12", a.Account, len(a.Account)), hint
 	}
-	right.Account = "ACCOUNT"
-	return fmt.Sprintf("has the account %q, which is not 12 digits", a.Account), "write " + right.String() + " with the 12 digits of the account"
+	return fmt.Sprintf("has the account %q, which is not 12 digits", a.Account), hint
+}
+
+// withAccount returns the hint to write an ARN with another account, which only a person knows.
+func withAccount(a ARN) string {
+	a.Account = "ACCOUNT"
+	return "write " + a.String() + " with the 12 digits of the account in place of ACCOUNT"
 }
 
 // The name of a role of IAM Identity Center begins with AWSReservedSSO_, and ends with an underscore and 16 hexadecimal

@@ -243,9 +243,7 @@ func (e *edit) writeLine() {
 func (e *edit) writeARN() {
 	parts := strings.SplitN(e.words[1], ":", 6)
 	parts[1] = strings.ReplaceAll(parts[1], "PARTITION", "aws")
-	if !awsauth.IsAccountID(parts[4]) {
-		parts[4] = "111122223333"
-	}
+	parts[4] = strings.ReplaceAll(parts[4], "ACCOUNT", "111122223333")
 	parts[5] = strings.NewReplacer("NAME", "name", "_SUFFIX", "_0123456789abcdef").Replace(parts[5])
 	e.replaceValue(strings.Join(parts, ":"))
 }
