@@ -73,16 +73,27 @@ func runeOffsets(text string, first int) []int {
 	return offsets
 }
 
+// OffsetAt returns the byte offset in a file of a line and a column, as [Position] counts them. A line after the last one has the offset of
+// the end.
+func OffsetAt(text string, line, column int) int {
+	ix := newLineIndex(text)
+	return ix.offsetIn(ix.editor, text, line, column)
+}
+
 // offset returns the byte offset of a YAML node's line and column. For a line before the first or after the last, it
 // returns the beginning or the end of the text.
 func (ix *lineIndex) offset(text string, line, column int) int {
+	return ix.offsetIn(ix.yaml, text, line, column)
+}
+
+func (ix *lineIndex) offsetIn(starts []int, text string, line, column int) int {
 	switch {
 	case line < 1:
 		return ix.first
-	case line > len(ix.yaml):
+	case line > len(starts):
 		return ix.size
 	}
-	start := ix.yaml[line-1]
+	start := starts[line-1]
 	if ix.runes == nil {
 		return min(start+column-1, ix.size)
 	}

@@ -6,6 +6,7 @@
 package edit
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,7 +66,7 @@ func AddAccount(text, account string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return l.checkAccounts(changed, append(l.accounts(-1), account))
+	return l.checkAccounts(changed, append(l.accounts(), account))
 }
 
 // Remove removes an element of mapRoles, mapUsers or mapAccounts.
@@ -83,6 +84,54 @@ func Remove(text string, s awsauth.Section, index int) (string, error) {
 		return l.checkAccounts(changed, l.accounts(index))
 	}
 	return l.check(changed, slices.Delete(l.elements(), index, index+1))
+}
+
+// RemoveAll removes several elements of mapRoles, mapUsers or mapAccounts. It refuses to remove all elements, and elements in brackets whose
+// removals overlap; [Remove] removes these one by one.
+func RemoveAll(text string, s awsauth.Section, indexes []int) (string, error) {
+	switch len(indexes) {
+	case 0:
+		return text, nil
+	case 1:
+		return Remove(text, s, indexes[0])
+	}
+	l, err := read(text, s, -1)
+	if err != nil {
+		return "", err
+	}
+	gone := make(map[int]bool)
+	var splices []splice
+	for _, index := range indexes {
+		if l.root == nil || index < 0 || index >= len(l.root.Items) || gone[index] {
+			return "", l.refuse("it has no such elements")
+		}
+		gone[index] = true
+		removed, err := l.removeItem(l.root, index)
+		if err != nil {
+			return "", err
+		}
+		splices = append(splices, removed...)
+	}
+	slices.SortFunc(splices, func(a, b splice) int { return cmp.Compare(a.Start, b.Start) })
+	for i := range splices[1:] {
+		if splices[i+1].Start < splices[i].End {
+			return "", l.refuse("the removals overlap")
+		}
+	}
+	if len(gone) == len(l.root.Items) {
+		return "", l.refuse("no element would be left")
+	}
+	changed := apply(text, splices)
+	if s == awsauth.MapAccounts {
+		return l.checkAccounts(changed, l.accounts(indexes...))
+	}
+	var want []element
+	for i, e := range l.elements() {
+		if !gone[i] {
+			want = append(want, e)
+		}
+	}
+	return l.check(changed, want)
 }
 
 // Replace gives the element e.Index of the section e.Section the ARN, username and groups of e. It keeps the values that are equal as they
@@ -158,7 +207,7 @@ func SetValue(text string, s awsauth.Section, index int, key, value string) (str
 		return "", l.refuse("the new value is not UTF-8")
 	}
 	if s == awsauth.MapAccounts {
-		want, at := l.accounts(-1), l.accountIndex(index)
+		want, at := l.accounts(), l.accountIndex(index)
 		if key != "" || at < 0 {
 			return "", l.refuse("it is not an account")
 		}

@@ -130,11 +130,11 @@ func (l *list) accountIndex(index int) int {
 	})
 }
 
-// accounts returns the loaded accounts without that of an element.
-func (l *list) accounts(without int) []string {
+// accounts returns the loaded accounts without those of some elements.
+func (l *list) accounts(without ...int) []string {
 	var values []string
 	for _, f := range l.doc.Accounts {
-		if _, i := f.Element(); i != without {
+		if _, i := f.Element(); !slices.Contains(without, i) {
 			values = append(values, f.Value)
 		}
 	}

@@ -21,7 +21,54 @@ func corrects(before, after *version, findings []validate.Finding) bool {
 			return false
 		}
 	}
-	return len(newDenials(before, after)) == 0 && keepsAccess(before, after, findings)
+	return len(newDenials(before, after)) == 0 && len(lostAccess(before, after, findings)) == 0
+}
+
+// blame returns the corrections of findings that cause the refusal of a version in which all of them are made, by their index, each with the
+// principal of its element after the correction. A correction is a cause if its own finding stays, or if its element has a principal with a new
+// denial or with other access. after may be nil.
+func blame(before, after *version, findings []validate.Finding) map[int]string {
+	blamed := make(map[int]string)
+	if after == nil {
+		return blamed
+	}
+	stays, principals := make(map[string]bool), make(map[string]bool)
+	for i := range after.findings {
+		stays[id(&after.findings[i])] = true
+	}
+	for _, f := range newDenials(before, after) {
+		principals[principalAt(after.loaded, f.Path)] = true
+	}
+	for _, c := range lostAccess(before, after, findings) {
+		principals[strings.ToLower(c.ARN)] = true
+	}
+	delete(principals, "")
+	for i, f := range findings {
+		was := principalAt(before.loaded, f.Path)
+		is := was
+		if !f.Correction.Remove {
+			is = principalAt(after.loaded, f.Path)
+		}
+		if principals[was] || principals[is] || !f.Correction.Remove && stays[id(&f)] {
+			blamed[i] = is
+		}
+	}
+	return blamed
+}
+
+// principalAt returns the ARN or the account of the element at a path, in lower case. It returns "" if the map has no such element.
+func principalAt(m *awsauth.Map, path string) string {
+	section, index, ok := elementOf(path)
+	switch {
+	case !ok:
+	case section != awsauth.MapAccounts:
+		if e := entryAt(m, section, index); e != nil {
+			return strings.ToLower(e.ARN)
+		}
+	case index < len(m.Accounts):
+		return m.Accounts[index]
+	}
+	return ""
 }
 
 func count(findings []validate.Finding, rule string) (n int) {
@@ -42,10 +89,10 @@ var ofLayout = []string{"yaml-syntax", "not-a-list", "trailing-content", "not-a-
 func newDenials(before, after *version) (list []validate.Finding) {
 	known := make(map[string]int)
 	for _, f := range before.findings {
-		known[f.Rule+"\x00"+f.Message]++
+		known[withoutIndexes(f)]++
 	}
 	for _, f := range after.findings {
-		key := f.Rule + "\x00" + f.Message
+		key := withoutIndexes(f)
 		known[key]--
 		layout := slices.Contains(ofLayout, f.Rule)
 		if f.Severity == validate.Deny && known[key] < 0 && (layout || !wasHidden(before, after, f.Path)) {
@@ -55,22 +102,36 @@ func newDenials(before, after *version) (list []validate.Finding) {
 	return list
 }
 
+var indexInMessage = regexp.MustCompile(`\b(mapRoles|mapUsers|mapAccounts)\[\d+\]`)
+
+// withoutIndexes returns the rule and the message of a finding. It leaves out the indexes of other elements, which change if a correction
+// removes an element.
+func withoutIndexes(f validate.Finding) string {
+	return f.Rule + "\x00" + indexInMessage.ReplaceAllString(f.Message, "$1")
+}
+
 var elementPath = regexp.MustCompile(`^data\.(mapRoles|mapUsers|mapAccounts)\[(\d+)\]`)
+
+// elementOf returns the element of a path. ok is false if the path is not in an element.
+func elementOf(path string) (s awsauth.Section, index int, ok bool) {
+	match := elementPath.FindStringSubmatch(path)
+	if match == nil {
+		return "", 0, false
+	}
+	index, err := strconv.Atoi(match[2])
+	return awsauth.Section(match[1]), index, err == nil
+}
 
 // wasHidden reports whether the version before had no loaded entry with the ARN of the element at a path, or not the account.
 func wasHidden(before, after *version, path string) bool {
-	match := elementPath.FindStringSubmatch(path)
-	if match == nil {
-		return false
-	}
-	index, err := strconv.Atoi(match[2])
-	if err != nil {
+	section, index, ok := elementOf(path)
+	if !ok {
 		return false
 	}
 	loaded := func(list []awsauth.Entry, arn string) bool {
 		return slices.ContainsFunc(list, func(e awsauth.Entry) bool { return e.Dropped == "" && e.ARN == arn })
 	}
-	switch list := after.loaded; awsauth.Section(match[1]) {
+	switch list := after.loaded; section {
 	case awsauth.MapRoles:
 		return index < len(list.Roles) && !loaded(before.loaded.Roles, list.Roles[index].ARN)
 	case awsauth.MapUsers:
@@ -81,9 +142,9 @@ func wasHidden(before, after *version, path string) bool {
 	return false
 }
 
-// keepsAccess reports whether every principal that could log in before a correction keeps its access. A principal may gain access, and the
-// principal of an element whose username or groups the correction changes gets the new ones.
-func keepsAccess(before, after *version, findings []validate.Finding) bool {
+// lostAccess returns the changes of principals that could log in before the corrections and don't keep their access. A principal may gain access,
+// and the principal of an element whose username or groups a correction changes gets the new ones.
+func lostAccess(before, after *version, findings []validate.Finding) (lost []awsauth.AccessChange) {
 	own := make(map[string]bool)
 	texts := false
 	for _, f := range findings {
@@ -96,16 +157,11 @@ func keepsAccess(before, after *version, findings []validate.Finding) bool {
 		texts = texts || c.Repairs != nil
 	}
 	for _, c := range awsauth.DiffAccess(before.loaded, after.loaded) {
-		switch {
-		case c.New:
-		case c.Gone:
-			return false
-		case own[c.ARN], texts && onlyGains(c):
-		default:
-			return false
+		if !c.New && (c.Gone || !own[c.ARN] && (!texts || !onlyGains(c))) {
+			lost = append(lost, c)
 		}
 	}
-	return true
+	return lost
 }
 
 // entryAt returns an element of mapRoles or mapUsers. It returns nil if the map has no such element.

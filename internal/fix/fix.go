@@ -20,6 +20,8 @@ type Result struct {
 	// Fixed are the findings that were corrected, in the order of the corrections. Those that appeared only after another correction have no line
 	// and column.
 	Fixed []validate.Finding
+	// Untried is the number of findings with a correction that was neither made nor refused, because the run reached its limit of work.
+	Untried int
 	// Renamed maps the old names of keys under data to their new ones.
 	Renamed map[string]string
 }
@@ -36,32 +38,63 @@ func (r Result) Texts(before *awsauth.Object) map[awsauth.Section]string {
 	return texts
 }
 
-// maxRounds limits how often the rules run. Each round makes all corrections that don't depend on each other.
-const maxRounds = 100
+// A run evaluates versions with maxEvaluated bytes in all, but at least minVersions and at most maxVersions. An evaluation of 1 MiB takes about
+// 0.2 s, so a run takes about six seconds at the most.
+const (
+	maxEvaluated             = 32 << 20
+	minVersions, maxVersions = 32, 1000
+)
+
+// maxBundle is more than the corrections of the largest object.
+const maxBundle = 1 << 20
 
 // Object corrects all findings of an object whose hint leaves no choice.
 func Object(o *awsauth.Object, policy validate.Policy) Result {
-	r := &run{policy: policy, failed: make(map[string]bool), now: newVersion(o, policy), renamed: make(map[string]string), first: make(map[string]awsauth.Position)}
+	return object(o, policy, versionsWithin(maxEvaluated, o, minVersions, maxVersions))
+}
+
+// object corrects an object, and evaluates at most the given number of versions.
+func object(o *awsauth.Object, policy validate.Policy, versions int) Result {
+	r := &run{
+		policy: policy, cache: new(awsauth.Cache), left: versions, bundle: maxBundle,
+		failed: make(map[string]bool), suspects: make(map[string]string),
+		renamed: make(map[string]string), first: make(map[string]awsauth.Position),
+	}
+	r.now = r.newVersion(o)
 	for i := range r.now.findings {
 		f := &r.now.findings[i]
 		r.first[id(f)] = f.Position
 	}
-	for range maxRounds {
-		if !r.round() {
-			break
-		}
+	for r.round() {
 	}
-	return Result{Object: r.now.object.WithoutPositions(), Fixed: r.fixed, Renamed: r.renamed}
+	return Result{Object: r.now.object.WithoutPositions(), Fixed: r.fixed, Untried: r.untried, Renamed: r.renamed}
+}
+
+// versionsWithin returns how many versions of an object have a number of bytes in all, within limits.
+func versionsWithin(bytes int, o *awsauth.Object, least, most int) int {
+	size := 1
+	for _, text := range o.Data {
+		size += len(text)
+	}
+	return min(max(bytes/size, least), most)
 }
 
 // run is one run of [Object].
 type run struct {
-	policy  validate.Policy
-	now     *version
-	fixed   []validate.Finding
-	failed  map[string]bool // the findings whose correction was refused
-	renamed map[string]string
-	first   map[string]awsauth.Position // the positions of the findings before the first correction
+	policy validate.Policy
+	cache  *awsauth.Cache
+	now    *version
+	left   int // the versions that the run may still evaluate
+	// bundle limits the corrections that the run makes at once. It is lower after a bundle was refused for an unknown cause.
+	bundle int
+	fixed  []validate.Finding
+	failed map[string]bool // the findings whose correction was refused
+	// suspects are the findings whose correction was refused in a bundle, with the principal of the element. The run corrects them at the end,
+	// one of each principal at once.
+	suspects map[string]string
+	untried  int // the findings with a correction that was neither made nor refused
+	renamed  map[string]string
+	first    map[string]awsauth.Position // the positions of the findings before the first correction
 }
 
 // version is a version of the object with its map and findings.
@@ -71,12 +104,14 @@ type version struct {
 	findings []validate.Finding
 }
 
-func newVersion(o *awsauth.Object, policy validate.Policy) *version {
-	return &version{object: o, loaded: o.Load(), findings: validate.Corrections(o, policy)}
+func (r *run) newVersion(o *awsauth.Object) *version {
+	loaded, findings := validate.LoadWithCorrections(o, r.policy, r.cache)
+	return &version{object: o, loaded: loaded, findings: findings}
 }
 
 // with returns the version with other texts and keys.
 func (r *run) with(v *version, texts awsauth.Texts, rename, to string) *version {
+	r.left--
 	o := v.object.WithoutPositions()
 	o.Data = maps.Clone(v.object.Data)
 	for s, text := range texts {
@@ -86,45 +121,67 @@ func (r *run) with(v *version, texts awsauth.Texts, rename, to string) *version 
 		o.Data[to] = o.Data[rename]
 		delete(o.Data, rename)
 	}
-	return newVersion(o, r.policy)
+	return r.newVersion(o)
 }
 
 // id identifies a finding among those whose correction failed.
 func id(f *validate.Finding) string { return f.Rule + "\x00" + f.Path + "\x00" + f.Message }
 
-// round makes the corrections of one kind that don't depend on each other. It returns false if there is nothing left to correct.
+// round makes the corrections of one kind that don't depend on each other. It returns false if there is nothing left to correct, or if the run
+// has reached its limit.
 func (r *run) round() bool {
-	var layout, inPlace, others []validate.Finding
+	var layout, inPlace, removals, others, suspects []validate.Finding
 	for _, f := range r.now.findings {
+		name := id(&f)
+		_, suspect := r.suspects[name]
 		switch c := f.Correction; {
-		case c == nil || r.failed[id(&f)]:
+		case c == nil || c.Literal != "" || r.failed[name]:
 		case c.Repairs != nil:
 			layout = append(layout, f)
+		case suspect:
+			suspects = append(suspects, f)
 		case len(c.Replace) > 0:
 			inPlace = append(inPlace, f)
-		case c.Literal == "":
+		case c.Remove:
+			removals = append(removals, f)
+		default:
 			others = append(others, f)
 		}
 	}
+	r.untried = len(layout) + len(inPlace) + len(removals) + len(others) + len(suspects)
 	switch {
+	case r.untried == 0 || r.left <= 0:
+		return false
 	case len(layout) > 0:
 		r.repair(layout[0])
 	case len(inPlace) > 0:
-		r.replace(inPlace)
+		r.makeAll(inPlace)
+	case len(removals) > 0:
+		r.makeAll(removals)
 	case len(others) > 0:
 		r.change(others[0])
 	default:
-		return false
+		r.makeAll(r.firsts(suspects))
 	}
 	return true
 }
 
-// keep makes a version the current one if the findings are corrected in it, and remembers otherwise that their corrections failed.
+// firsts returns the first suspect of each principal, of the same kind of correction.
+func (r *run) firsts(suspects []validate.Finding) (list []validate.Finding) {
+	known := make(map[string]bool)
+	for _, f := range suspects {
+		principal := r.suspects[id(&f)]
+		if !known[principal] && f.Correction.Remove == suspects[0].Correction.Remove {
+			known[principal] = true
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// keep makes a version the current one if the findings are corrected in it.
 func (r *run) keep(v *version, findings ...validate.Finding) bool {
 	if v == nil || !corrects(r.now, v, findings) {
-		for i := range findings {
-			r.failed[id(&findings[i])] = true
-		}
 		return false
 	}
 	for _, f := range findings {
@@ -138,70 +195,92 @@ func (r *run) keep(v *version, findings ...validate.Finding) bool {
 	return true
 }
 
-// replace makes corrections within lines, all at once if possible, otherwise each by itself.
-func (r *run) replace(findings []validate.Finding) {
-	texts, done := r.replaced(findings)
-	if len(done) > 1 {
-		if v := r.with(r.now, texts, "", ""); corrects(r.now, v, done) {
-			r.keep(v, done...)
-			return
-		}
+// makeAll makes corrections at once that replace values, or that remove elements. If the result is refused, the corrections that cause this
+// become suspects, or fail if they are suspects already. If the cause is not known, the next round makes fewer at once.
+func (r *run) makeAll(findings []validate.Finding) {
+	texts, made := correctedTexts(r.now, findings[:min(len(findings), r.bundle)])
+	var next *version
+	if texts != nil {
+		next = r.with(r.now, texts, "", "")
 	}
-	first := findings[:1]
-	texts, _ = r.replaced(first)
-	r.keep(r.with(r.now, texts, "", ""), first...)
+	switch {
+	case r.keep(next, made...):
+		r.bundle = min(2*r.bundle, maxBundle)
+		return
+	case len(made) == 1:
+		r.failed[id(&made[0])] = true
+		r.bundle = min(2*r.bundle, maxBundle)
+		return
+	}
+	blamed := blame(r.now, next, made)
+	for i, principal := range blamed {
+		name := id(&made[i])
+		if _, again := r.suspects[name]; again {
+			r.failed[name] = true
+		}
+		r.suspects[name] = principal
+	}
+	if len(blamed) == 0 {
+		r.bundle = len(made) / 2
+	}
 }
 
-// replaced returns the texts after the corrections of findings that don't overlap.
-func (r *run) replaced(findings []validate.Finding) (awsauth.Texts, []validate.Finding) {
-	replacements := make(map[awsauth.Section][]awsauth.Replacement)
-	var done []validate.Finding
+// correctedTexts returns the texts after corrections that replace values or that remove elements, and the findings whose corrections don't
+// overlap an earlier one. It returns no texts if the elements can't be removed at once.
+func correctedTexts(v *version, findings []validate.Finding) (texts awsauth.Texts, made []validate.Finding) {
+	replacements, removed := make(map[awsauth.Section][]awsauth.Replacement), make(map[awsauth.Section][]int)
 	for _, f := range findings {
 		c := f.Correction
 		overlaps := func(a awsauth.Replacement) bool {
 			return slices.ContainsFunc(c.Replace, func(b awsauth.Replacement) bool { return a.Start < b.End && b.Start < a.End })
 		}
-		if !slices.ContainsFunc(replacements[c.Section], overlaps) {
+		switch {
+		case c.Remove && !slices.Contains(removed[c.Section], c.Index):
+			removed[c.Section] = append(removed[c.Section], c.Index)
+			made = append(made, f)
+		case !c.Remove && !slices.ContainsFunc(replacements[c.Section], overlaps):
 			replacements[c.Section] = append(replacements[c.Section], c.Replace...)
-			done = append(done, f)
+			made = append(made, f)
 		}
 	}
-	texts := make(awsauth.Texts)
+	texts = make(awsauth.Texts)
 	for s, list := range replacements {
-		texts[s] = awsauth.ReplaceIn(r.now.object.Data[string(s)], list)
+		texts[s] = awsauth.ReplaceIn(v.object.Data[string(s)], list)
 	}
-	return texts, done
+	for s, list := range removed {
+		text, err := edit.RemoveAll(v.object.Data[string(s)], s, list)
+		if err != nil {
+			return nil, made
+		}
+		texts[s] = text
+	}
+	return texts, made
 }
 
 // change makes the correction of one finding that changes an element as a whole, or a key under data.
 func (r *run) change(f validate.Finding) {
 	c := f.Correction
+	var next *version
 	if c.Rename != "" {
-		if r.keep(r.with(r.now, nil, c.Rename, c.To), f) {
-			r.renamed[c.Rename] = c.To
-		}
-		return
+		next = r.with(r.now, nil, c.Rename, c.To)
+	} else if texts, err := changeElement(r.now, c); err == nil {
+		next = r.with(r.now, texts, "", "")
 	}
-	texts, err := changeElement(r.now, c)
-	if err != nil {
+	if !r.keep(next, f) {
 		r.failed[id(&f)] = true
-		return
+	} else if c.Rename != "" {
+		r.renamed[c.Rename] = c.To
 	}
-	r.keep(r.with(r.now, texts, "", ""), f)
 }
 
-// changeElement returns the texts after a correction that removes or moves an element, or that sets a value on several lines.
+// changeElement returns the texts after a correction that moves an element, or that sets a value on several lines.
 func changeElement(v *version, c *validate.Correction) (awsauth.Texts, error) {
 	text := v.object.Data[string(c.Section)]
 	switch {
 	case c.Set != nil:
 		changed, err := edit.SetValue(text, c.Section, c.Index, c.Set.Path, c.Set.Value)
 		return awsauth.Texts{c.Section: changed}, err
-	case c.Remove:
-		changed, err := edit.Remove(text, c.Section, c.Index)
-		return awsauth.Texts{c.Section: changed}, err
-	}
-	if c.MoveTo != "" {
+	case c.MoveTo != "":
 		removed, added, err := edit.Move(text, v.object.Data[string(c.MoveTo)], c.Section, c.Index, c.ARN)
 		return awsauth.Texts{c.Section: removed, c.MoveTo: added}, err
 	}

@@ -10,24 +10,22 @@ import (
 const (
 	// maxSearched limits the bytes of the versions that repair evaluates, in a text with several probable meanings.
 	maxSearched = 4 << 20
-	// maxSteps and minSteps limit the number of versions.
-	maxSteps, minSteps = 200, 8
+	// minSteps and maxSteps limit the number of versions.
+	minSteps, maxSteps = 8, 200
 )
 
 // repair corrects a fault in the layout of a text. The text can have several faults, of which the rules report only the first. So repair
 // corrects them one after the other, and keeps the result only if the whole text is then read. If the text has several probable meanings that
 // give different access, repair changes nothing.
 func (r *run) repair(f validate.Finding) {
-	size := 1
-	for _, text := range r.now.object.Data {
-		size += len(text)
-	}
-	s := &search{run: r, finding: f, steps: min(max(maxSearched/size, minSteps), maxSteps)}
+	s := &search{run: r, finding: f, steps: min(versionsWithin(maxSearched, r.now.object, minSteps, maxSteps), r.left)}
 	s.visit(r.now, f)
 	if s.ambiguous {
 		s.settled = nil
 	}
-	r.keep(s.settled, f)
+	if !r.keep(s.settled, f) {
+		r.failed[id(&f)] = true
+	}
 }
 
 // search looks for the meaning of a text with faults in its layout.

@@ -1,10 +1,10 @@
 package fix
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/edit"
@@ -57,12 +57,11 @@ func renameKey(src []byte, line int, from, to string) ([]byte, error) {
 		if key.Value != from {
 			continue
 		}
-		start, end := lineAt(src, key.Line)
-		text := string(src[start:end])
-		at := offsetOf(text, key.Column)
+		text := string(src)
+		at := awsauth.OffsetAt(text, key.Line, key.Column)
 		for _, written := range []string{from, `"` + from + `"`, `'` + from + `'`} {
 			if rest, ok := strings.CutPrefix(text[at:], written); ok {
-				changed := string(src[:start]) + text[:at] + strings.Replace(written, from, to, 1) + rest + string(src[end:])
+				changed := text[:at] + strings.Replace(written, from, to, 1) + rest
 				now, err := manifestAt([]byte(changed), line)
 				if err == nil && now.Data[to] == o.Data[from] && len(now.Data) == len(o.Data) {
 					return []byte(changed), nil
@@ -71,32 +70,6 @@ func renameKey(src []byte, line int, from, to string) ([]byte, error) {
 		}
 	}
 	return nil, fmt.Errorf("rename the key %q to %s by hand: its place in the file is not certain", from, to)
-}
-
-// lineAt returns the offsets of a line, counted from 1, without its line break.
-func lineAt(src []byte, line int) (start, end int) {
-	text := string(src)
-	for ; line > 1; line-- {
-		i := strings.IndexByte(text[start:], '\n')
-		if i < 0 {
-			return len(src), len(src)
-		}
-		start += i + 1
-	}
-	if i := strings.IndexByte(text[start:], '\n'); i >= 0 {
-		return start, start + i
-	}
-	return start, len(src)
-}
-
-// offsetOf returns the offset of a column, counted from 1 in characters.
-func offsetOf(line string, column int) int {
-	at := 0
-	for ; column > 1 && at < len(line); column-- {
-		_, size := utf8.DecodeRuneInString(line[at:])
-		at += size
-	}
-	return at
 }
 
 // writeLiterals writes | after the sections that are lists instead of texts, and indents the lists. It returns the findings that this corrects.
@@ -127,7 +100,10 @@ var errNoList = errors.New("no list in block style below the key")
 
 // writeLiteral writes | after the key of a finding, and indents the list below it.
 func writeLiteral(src []byte, f validate.Finding) ([]byte, error) {
-	start, end := lineAt(src, f.Line)
+	start, end := awsauth.OffsetAt(string(src), f.Line, 1), len(src)
+	if n := bytes.IndexByte(src[start:], '\n'); n >= 0 {
+		end = start + n
+	}
 	key := string(src[start:end])
 	indent := len(key) - len(strings.TrimLeft(key, " "))
 	if strings.TrimRight(key[indent:], " \t\r") != f.Correction.Literal+":" || end == len(src) {

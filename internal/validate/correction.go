@@ -34,10 +34,21 @@ type Correction struct {
 // Corrections evaluates an object alone, as [Evaluate] does for [Document], and adds to each finding its exact correction, if it has one. The
 // findings are otherwise those of Evaluate.
 func Corrections(o *awsauth.Object, policy Policy) []Finding {
-	e := NewEvaluation(Change{Operation: Document, New: o}, policy)
-	e.pass.corrects = true
-	return e.Verdict(Answers{}).Findings
+	_, findings := LoadWithCorrections(o, policy, nil)
+	return findings
 }
+
+// LoadWithCorrections returns the map that the authenticator loads from an object, and the findings of [Corrections]. If cache is not nil, it
+// decodes a section only if the cache doesn't have the text.
+func LoadWithCorrections(o *awsauth.Object, policy Policy, cache *awsauth.Cache) (*awsauth.Map, []Finding) {
+	e := NewEvaluation(Change{Operation: Document, New: o, Cache: cache}, policy)
+	e.pass.corrects, e.pass.limit = true, maxCorrected
+	return e.pass.Doc.Map, e.Verdict(Answers{}).Findings
+}
+
+// maxCorrected limits the findings of one rule that have corrections. It is more than the elements that fit into an object of 1 MiB, if each
+// has an ARN.
+const maxCorrected = 20 * maxFindings
 
 // correct adds a correction to the last finding. It does nothing if the caller doesn't need corrections, or if the finding is over the limit.
 func (p *Pass) correct(c Correction) {
