@@ -1,14 +1,10 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/edit"
@@ -137,47 +133,4 @@ func (e *editRun) writeManifest(before, src []byte, change textEdit, result stri
 		}
 	}
 	return e.finish(change, result)
-}
-
-// errFileChanged means that a file no longer has the content from which an edit was made.
-var errFileChanged = errors.New("another program changed the file in the meantime, and nothing was written; run the command again")
-
-// replaceFile replaces the content old of a file in one step, and keeps its mode. If name is a symbolic link, it replaces the file that the
-// link leads to. It fails if the file has another content than old, or is not a regular file.
-func replaceFile(name string, old, content []byte) (err error) {
-	target, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return err
-	}
-	info, err := os.Stat(target)
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("it is not a regular file; write to standard output instead")
-	}
-	f, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*")
-	if cause := (*fs.PathError)(nil); errors.As(err, &cause) {
-		return fmt.Errorf("no new file can be made in the folder %s: %w", filepath.Dir(target), cause.Err)
-	}
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = bytes.NewReader(content).WriteTo(f)
-	if err := errors.Join(err, f.Chmod(info.Mode().Perm()), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	current, err := os.ReadFile(target)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(current, old) {
-		return errFileChanged
-	}
-	return os.Rename(f.Name(), target)
 }
