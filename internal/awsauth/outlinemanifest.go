@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"reflect"
+	"slices"
 )
 
 // ManifestOutline is the text of an aws-auth in a file of manifests.
@@ -48,9 +49,9 @@ func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 }
 
 // Differs reports whether a file has other decoded documents than it should have. src is the file. It should have the
-// documents of o, with text as the section of the aws-auth. Differs also returns true if src has more errors than the
-// file of o.
-func (o *ManifestOutline) Differs(src []byte, section Section, text string) bool {
+// documents of o, with text under keys of its aws-auth, such as data and mapRoles. Differs also returns true if src has more
+// errors than the file of o.
+func (o *ManifestOutline) Differs(src []byte, keys Path, text string) bool {
 	sources, problems := readManifests(src)
 	if len(sources) != len(o.sources) || problems > o.problems {
 		return true
@@ -58,7 +59,7 @@ func (o *ManifestOutline) Differs(src []byte, section Section, text string) bool
 	for i, s := range sources {
 		want := o.sources[i].Value
 		if i == o.index {
-			want = withText(want, o.path, section, text)
+			want = withText(want, o.path.To(keys...), text)
 		}
 		if !reflect.DeepEqual(s.Value, want) {
 			return true
@@ -78,32 +79,25 @@ func readManifests(src []byte) (sources []*Source, problems int) {
 	return sources, problems
 }
 
-// withText returns a copy of a document in which the object at a path has the text under a key of data.
-func withText(value any, path Path, section Section, text string) any {
-	if len(path) > 0 {
-		switch step := path[0].(type) {
-		case int:
-			list, _ := value.([]any)
-			if step >= len(list) {
-				return value
-			}
-			list = append([]any(nil), list...)
-			list[step] = withText(list[step], path[1:], section, text)
-			return list
-		case string:
-			object, _ := value.(map[string]any)
-			object = maps.Clone(object)
-			object[step] = withText(object[step], path[1:], section, text)
-			return object
+// withText returns a document with a text at a path. It adds the keys of the path that the document lacks.
+func withText(value any, path Path, text string) any {
+	if len(path) == 0 {
+		return text
+	}
+	if step, ok := path[0].(int); ok {
+		list, _ := value.([]any)
+		if step >= len(list) {
+			return value
 		}
+		list = slices.Clone(list)
+		list[step] = withText(list[step], path[1:], text)
+		return list
 	}
+	step, _ := path[0].(string)
 	object, _ := value.(map[string]any)
-	data, _ := object["data"].(map[string]any)
-	object, data = maps.Clone(object), maps.Clone(data)
-	if data == nil {
-		data = make(map[string]any)
+	if object = maps.Clone(object); object == nil {
+		object = make(map[string]any)
 	}
-	data[string(section)] = text
-	object["data"] = data
+	object[step] = withText(object[step], path[1:], text)
 	return object
 }

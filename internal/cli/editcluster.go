@@ -137,7 +137,7 @@ func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigM
 		return err
 	}
 	if len(edit.nodeRoles) > 0 {
-		a.note("the edit sets the annotation %s, because you remove a node role on purpose", validate.AllowRemovalAnnotation)
+		e.noteAllowRemoval()
 	}
 	done := "edited"
 	if before.absent {

@@ -43,6 +43,12 @@ func (e *editRun) editFile(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("changing %s: %w", name, err)
 	}
+	value, annotated := before.withTexts(change).Annotations[validate.AllowRemovalAnnotation], false
+	if len(change.nodeRoles) > 0 {
+		if text, err := edit.Annotate(written, manifest.Line, validate.AllowRemovalAnnotation, value); err == nil {
+			written, annotated = text, true
+		}
+	}
 	after, err := before.written(written, change)
 	if err != nil {
 		return fmt.Errorf("changing %s: %w", name, err)
@@ -54,7 +60,15 @@ func (e *editRun) editFile(ctx context.Context) error {
 	if ok, err := e.show(w, before, change, after, name, false); !ok || err != nil {
 		return err
 	}
-	e.noteAnnotations(change)
+	switch {
+	case annotated:
+		e.noteAllowRemoval()
+	case len(change.nodeRoles) > 0:
+		a.note(needsAnnotation, validate.AllowRemovalAnnotation, value)
+	}
+	if o.force != "" {
+		a.note(needsAnnotation, validate.BreakGlassAnnotation, o.force)
+	}
 	return e.writeManifest(src, written, change, "edited")
 }
 
@@ -101,15 +115,8 @@ func (v editedVersion) written(src []byte, change textEdit) (*awsauth.Object, er
 	return after, nil
 }
 
-// noteAnnotations says which annotations a manifest needs before it can be applied, because an edit of a file sets none.
-func (e *editRun) noteAnnotations(change textEdit) {
-	if len(change.nodeRoles) > 0 {
-		e.app.note("the webhook admits the manifest only if it has the annotation %s: %q; add it to the file", validate.AllowRemovalAnnotation, allowRemoval("", change.nodeRoles))
-	}
-	if e.options.force != "" {
-		e.app.note("the webhook admits the manifest only if it has the annotation %s: %q; add it to the file", validate.BreakGlassAnnotation, e.options.force)
-	}
-}
+// needsAnnotation is the note about an annotation that the user must add to a manifest.
+const needsAnnotation = "the webhook admits the manifest only if it has the annotation %s: %q; add it to the file"
 
 // writeManifest prints the new text src of the file, or writes it in place of the text before.
 func (e *editRun) writeManifest(before, src []byte, change textEdit, result string) error {

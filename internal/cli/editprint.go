@@ -47,6 +47,11 @@ func (e *editRun) showNotes(edit textEdit) {
 	}
 }
 
+// noteAllowRemoval says that an edit sets the annotation allow-removal.
+func (e *editRun) noteAllowRemoval() {
+	e.app.note("the edit sets the annotation %s, because you remove a node role on purpose", validate.AllowRemovalAnnotation)
+}
+
 // refused ends an edit that was not written. It returns err.
 func (e *editRun) refused(denied bool, err error) error {
 	if !denied || err != nil {

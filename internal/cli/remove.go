@@ -44,7 +44,8 @@ shows every entry of the principal and removes all of them, also entries that ne
 of a mistake in the ARN. An entry whose ARN is not an ARN can be named by exactly this text.
 
 The guard refuses a change that removes a node role, unless the change names the role. You name it here, so
-remove sets the annotation awsauth-guard.io/allow-removal. First delete the nodes: they stop working.
+remove sets the annotation awsauth-guard.io/allow-removal, in the cluster or in the FILE of -f. First delete
+the nodes: they stop working.
 
 ` + editHelp + `
 

@@ -13,20 +13,31 @@ import (
 // holds the texts of the sections that change, with the new ones. It changes only the lines of these texts. A section that is missing is added.
 // A text that is not in a literal (mapRoles: |) is written as a literal or, in JSON and in braces, in quotes.
 func Manifest(src []byte, line int, texts map[awsauth.Section]string) ([]byte, error) {
+	return changeFile(src, func(file string) (string, error) {
+		for _, s := range awsauth.Sections() {
+			text, ok := texts[s]
+			if !ok {
+				continue
+			}
+			var err error
+			if file, err = setSection(file, line, s, text); err != nil {
+				return "", err
+			}
+		}
+		return file, nil
+	})
+}
+
+// changeFile changes a file that may lack the line break at its end. kubectl reads such a file as if a line break ended it.
+func changeFile(src []byte, change func(file string) (string, error)) ([]byte, error) {
 	file := string(src)
-	cut := file != "" && !strings.HasSuffix(file, "\n") // kubectl reads such a file as if a line break ended it
+	cut := file != "" && !strings.HasSuffix(file, "\n")
 	if cut {
 		file += lineBreak(file)
 	}
-	for _, s := range awsauth.Sections() {
-		text, ok := texts[s]
-		if !ok {
-			continue
-		}
-		var err error
-		if file, err = setSection(file, line, s, text); err != nil {
-			return nil, err
-		}
+	file, err := change(file)
+	if err != nil {
+		return nil, err
 	}
 	if cut {
 		file = strings.TrimSuffix(strings.TrimSuffix(file, "\n"), "\r")
@@ -46,7 +57,7 @@ func setSection(file string, line int, s awsauth.Section, text string) (string, 
 	}
 	m := manifest{file: file, object: o.Object, json: o.JSON, section: s, text: text, brk: lineBreak(file)}
 	for _, form := range m.forms() {
-		if changed := form(); changed != "" && !o.Differs([]byte(changed), s, text) {
+		if changed := form(); changed != "" && !o.Differs([]byte(changed), awsauth.Path{"data", string(s)}, text) {
 			return changed, nil
 		}
 	}
