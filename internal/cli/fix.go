@@ -76,5 +76,8 @@ func (e *editRun) fix(v editedVersion) (textEdit, error) {
 		}
 		change.notes = append(change.notes, note)
 	}
+	if r.Untried > 0 {
+		change.notes = append(change.notes, untriedNote(r.Untried))
+	}
 	return change, nil
 }

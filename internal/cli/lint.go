@@ -80,9 +80,10 @@ With --fix, lint first corrects the findings whose hint leaves no choice, such a
 writes the file. Only the lines with the findings change. It shows the access that principals gain by the
 corrections, because an entry with a fault may have had no effect. Then it reports the remaining findings. It keeps
 a correction only if the finding is gone, no new denial appears, and no principal loses access. kubectl awsauth
-rules shows which rules have corrections. With --dry-run, lint prints a diff and changes no file. The manifests
-of standard input go to standard output, and the findings to standard error. --fix changes manifests only,
-and no text from which another tool makes one. To correct the live object, run kubectl awsauth fix.
+rules shows which rules have corrections. With --dry-run, lint prints a diff and changes no file. In a folder, --fix
+writes no file that is a symbolic link, so it changes nothing outside of the folder. The manifests of standard input
+go to standard output, and the findings to standard error. --fix changes manifests only, and no text from which
+another tool makes one. To correct the live object, run kubectl awsauth fix.
 
 With --iam, lint looks the principals up in IAM. If IAM gives no answer for a principal, lint warns.
 

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -17,10 +19,13 @@ import (
 
 // fileFix is the result of lint --fix for one file.
 type fileFix struct {
+	name   string // of the file
 	fixed  []report.Finding
 	access []report.Access // of the objects in which the corrections change the access of a principal
 	diff   []byte          // with --dry-run
 	text   []byte          // the manifests from standard input after the corrections
+	// written reports whether the corrections change a file, which --dry-run doesn't write.
+	written, dryRun bool
 }
 
 // fixAndLint corrects the findings of a file, and lints the result.
@@ -45,13 +50,17 @@ func (l *lintRun) fixFile(s source, label string, src []byte) (text []byte, resu
 		return src, nil, nil, nil //nolint:nilerr // lint reports it
 	}
 	text, result, notes = l.fixObjects(in, src)
+	if s.discovered && !bytes.Equal(text, src) && isLink(s.name) {
+		return src, nil, append(notes, label+": not fixed: it is a symbolic link, and --fix writes only the files in the folder itself; name the file"), nil
+	}
+	result.dryRun, result.written = l.dryRun, s.name != stdinName && !bytes.Equal(text, src)
 	switch {
 	case l.dryRun && !bytes.Equal(text, src):
 		result.diff = diff.Diff(report.OneLine(label), src, report.OneLine(label)+" (fixed)", text)
 	case l.dryRun:
 	case s.name == stdinName:
 		result.text = text
-	case !bytes.Equal(text, src):
+	case result.written:
 		if err := replaceFile(s.name, src, text); err != nil {
 			return src, nil, notes, fmt.Errorf("writing %s: %w", s.name, err)
 		}
@@ -61,7 +70,7 @@ func (l *lintRun) fixFile(s source, label string, src []byte) (text []byte, resu
 
 // fixObjects corrects each aws-auth of an input that is a manifest, from the last to the first, so that the lines before a corrected one stay.
 func (l *lintRun) fixObjects(in input, src []byte) (text []byte, result *fileFix, notes []string) {
-	text, result = src, new(fileFix)
+	text, result = src, &fileFix{name: in.name}
 	manifests, _ := awsauth.ParseManifests(src)
 	for _, o := range slices.Backward(in.objects) {
 		if !isManifest(o, manifests) {
@@ -76,6 +85,9 @@ func (l *lintRun) fixObjects(in input, src []byte) (text []byte, result *fileFix
 			continue
 		}
 		text = fixed
+		if r.Untried > 0 {
+			notes = append(notes, in.label(o)+": "+untriedNote(r.Untried))
+		}
 		if changes := awsauth.DiffAccess(o.Load(), r.Object.Load()); len(changes) > 0 {
 			access := report.Access{Old: in.label(o), New: "the corrections", Changes: changes}
 			result.access = append([]report.Access{access}, result.access...)
@@ -105,18 +117,46 @@ func hasCorrection(findings []validate.Finding) bool {
 	return slices.ContainsFunc(findings, func(f validate.Finding) bool { return f.Correction != nil })
 }
 
-// printFix prints the corrected findings of a file, the access that principals gain by the corrections and, with --dry-run, the diff. The manifests of standard input go to standard output; then
-// everything else goes to standard error.
+// isLink reports whether a name is that of a symbolic link.
+func isLink(name string) bool {
+	info, err := os.Lstat(name)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
+}
+
+// untriedNote returns the note about the findings that fix did not try to correct.
+func untriedNote(n int) string {
+	return fmt.Sprintf("fix has reached its limit of work and did not try to correct %s; correct some of them by hand, and run the command again", counted(n, "finding"))
+}
+
+// counted returns a number with a noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// printFix prints the corrected findings of a file, the access that principals gain by the corrections and, with --dry-run, the diff. Then it
+// says whether the file was written. The manifests of standard input go to standard output, and everything else to standard error.
 func (l *lintRun) printFix(f *fileFix) error {
 	if f == nil {
 		return nil
 	}
 	text := report.NewText(l.fixOut, useColours(l.fixOut))
-	if err := errors.Join(text.AddFixed(f.fixed), text.Add(report.File{Access: f.access})); err != nil {
+	if err := errors.Join(text.AddFixed(f.fixed, f.dryRun), text.Add(report.File{Access: f.access})); err != nil {
 		return outputError(err)
 	}
 	if len(f.diff) > 0 {
 		if _, err := l.fixOut.Write(f.diff); err != nil {
+			return outputError(err)
+		}
+	}
+	if f.written {
+		result := "wrote " + counted(len(f.fixed), "correction")
+		if f.dryRun {
+			result = counted(len(f.fixed), "correction") + " not written, because of --dry-run"
+		}
+		if _, err := fmt.Fprintf(l.fixOut, "%s: %s\n", report.OneLine(f.name), result); err != nil {
 			return outputError(err)
 		}
 	}

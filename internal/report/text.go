@@ -32,11 +32,16 @@ func (t *Text) Add(f File) error {
 	return flush(t.w, &b)
 }
 
-// AddFixed writes the findings that a correction removed, as Add does, with the word fixed in place of the severity.
-func (t *Text) AddFixed(findings []Finding) error {
+// AddFixed writes the findings that a correction removed, as Add does, with the word fixed in place of the severity. With dryRun the words are
+// "would fix".
+func (t *Text) AddFixed(findings []Finding, dryRun bool) error {
+	word := "fixed"
+	if dryRun {
+		word = "would fix"
+	}
 	var b strings.Builder
 	for _, f := range findings {
-		f.text(&b, "fixed")
+		f.text(&b, word)
 	}
 	return flush(t.w, &b)
 }
