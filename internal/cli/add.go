@@ -191,7 +191,11 @@ func (a *app) add(ctx context.Context, o *addOptions, who principal) error {
 		_, err = fmt.Fprint(a.stdout, text)
 		return outputError(err)
 	}
-	e := &editRun{app: a, options: &o.editOptions, edit: func(v editedVersion) (textEdit, error) { return o.edit(v, who) }}
+	e := &editRun{app: a, options: &o.editOptions, edit: func(v editedVersion) (textEdit, error) {
+		t, err := o.edit(v, who)
+		t.groups = o.wanted(who).Groups
+		return t, err
+	}}
 	e.onModeAPI = func() {
 		a.noteReserved(o.username, o.groups)
 		a.showCommand(createAccessEntry(&o.editOptions, o.wanted(who), who, presets[o.preset]))

@@ -29,6 +29,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	status         int
+	warnings       []string // the warnings of the API server that the user has seen
 }
 
 // Main runs the command line and returns the exit status. As in os.Args, args[0] is the program's name.

@@ -156,7 +156,7 @@ func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigM
 	}
 	// The dry run keeps the user from confirming an edit that the webhook refuses. With --yes the edit itself tells.
 	if dry := o.dryRun.is(dryRunServer); dry || !o.yes {
-		if refused, err := a.sendAWSAuth(ctx, c, cm, true); refused || err != nil {
+		if refused, err := a.sendAWSAuth(ctx, c, cm, true, e.last.Findings); refused || err != nil {
 			return e.refused(refused, err)
 		}
 		if dry {
@@ -166,7 +166,7 @@ func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigM
 	if ok, err := a.confirmWrite(fmt.Sprintf("Write the edit to aws-auth in the context %s?", c.name), o.yes); !ok || err != nil {
 		return e.refused(!ok, err)
 	}
-	if refused, err := a.sendAWSAuth(ctx, c, cm, false); refused || err != nil {
+	if refused, err := a.sendAWSAuth(ctx, c, cm, false, e.last.Findings); refused || err != nil {
 		return e.refused(refused, err)
 	}
 	if o.force != "" {

@@ -21,11 +21,8 @@ const resultDenied = "denied"
 func (e *editRun) show(w io.Writer, before editedVersion, edit textEdit, after *awsauth.Object, name string, inText bool) (bool, error) {
 	a, o := e.app, e.options
 	verdict := e.evaluate(before, after)
-	e.last, e.action = editReport(before.name, name, verdict), verdict.Action
-	e.last.Access[0].New = "the edit"
-	for i := range e.last.Findings {
-		e.last.Findings[i].InText = inText
-	}
+	e.last, e.action = editReport(before.name, "the edit", name, inText, verdict), verdict.Action
+	edit.dropHints(e.last.Findings)
 	e.showNotes(edit)
 	if o.format.value != formatJSON {
 		if err := outputError(report.NewText(w, useColours(w)).Add(e.last)); err != nil {

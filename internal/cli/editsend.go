@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -18,13 +19,14 @@ import (
 // errNoReason means that --force has no reason.
 var errNoReason = errors.New("--force needs a reason, which is recorded in the annotation and in logs")
 
-// editReport returns the result of evaluating an edit. from and to are the names of the versions in the output.
-func editReport(from, to string, v validate.Verdict) report.File {
-	file := report.File{Name: to, Access: []report.Access{{Old: from, New: to, Changes: v.Access}}}
+// editReport returns the result of evaluating an edit. from and to are the names of the versions in the output, and file is the name for the
+// positions of the findings. inText reports whether these positions count within the text of a section.
+func editReport(from, to, file string, inText bool, v validate.Verdict) report.File {
+	result := report.File{Name: file, Access: []report.Access{{Old: from, New: to, Changes: v.Access}}}
 	for _, f := range v.Findings {
-		file.Findings = append(file.Findings, report.Finding{File: to, InText: true, Finding: f})
+		result.Findings = append(result.Findings, report.Finding{File: file, InText: inText, Finding: f})
 	}
-	return file
+	return result
 }
 
 // confirmWrite asks the user at the terminal, and returns true if the answer is yes. If skip is true, it returns true without asking.
@@ -71,12 +73,19 @@ func (a *app) noteBreakGlass() {
 	a.note("the annotation stays until you remove it: kubectl annotate configmap aws-auth -n kube-system %s-", validate.BreakGlassAnnotation)
 }
 
-// sendAWSAuth writes aws-auth and prints the warnings of the API server. If the API server refuses the object, it prints the reason, sets
-// the exit status to statusDenied and returns true.
-func (a *app) sendAWSAuth(ctx context.Context, c *cluster, cm *corev1.ConfigMap, dry bool) (refused bool, err error) {
+// sendAWSAuth writes aws-auth and prints the warnings of the API server. It leaves out a warning that it printed before, such as for a dry run,
+// and one that repeats a finding that the user has seen. If the API server refuses the object, it prints the reason, sets the exit status to
+// statusDenied and returns true.
+func (a *app) sendAWSAuth(ctx context.Context, c *cluster, cm *corev1.ConfigMap, dry bool, seen []report.Finding) (refused bool, err error) {
 	warnings, err := c.writeAWSAuth(ctx, cm, dry)
 	for _, warning := range warnings {
-		fmt.Fprintf(a.stderr, "Warning: %s\n", report.OneLine(warning))
+		repeats := func(f report.Finding) bool {
+			return strings.Contains(warning, f.Path+": "+f.Message+" ["+f.Rule+"]")
+		}
+		if !slices.ContainsFunc(seen, repeats) && !slices.Contains(a.warnings, warning) {
+			a.warnings = append(a.warnings, warning)
+			fmt.Fprintf(a.stderr, "Warning: %s\n", report.OneLine(warning))
+		}
 	}
 	if refusal := (*deniedError)(nil); errors.As(err, &refusal) {
 		a.status = statusDenied

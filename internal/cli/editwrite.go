@@ -95,6 +95,17 @@ type textEdit struct {
 	notes []string
 	// nodeRoles are the ARNs of the node roles that the user removes on purpose. The edit sets the annotation allow-removal to them.
 	nodeRoles []string
+	// groups are the groups that the user names on the command line.
+	groups []string
+}
+
+// dropHints removes the hints to leave out an admin group that the user names on the command line.
+func (t textEdit) dropHints(findings []report.Finding) {
+	for i := range findings {
+		if slices.ContainsFunc(t.groups, func(group string) bool { return findings[i].Hint == validate.AdminGrantHint(group) }) {
+			findings[i].Hint = ""
+		}
+	}
 }
 
 // editedVersion is the version of aws-auth that an edit changes.

@@ -148,6 +148,7 @@ type rollback struct {
 	options *rollbackOptions
 	live    *corev1.ConfigMap // the live aws-auth; nil if it does not exist
 	version history.Version
+	shown   report.File // the result of the evaluation, which the user has seen
 }
 
 func (r *rollback) versionName() string { return fmt.Sprintf("version %d", r.version.Number) }
@@ -168,7 +169,8 @@ func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	a.noteUnloadedSections(r.versionName(), after)
 	a.note("%s", describeVersion(r.history, &r.version))
 	verdict := validate.Evaluate(asReviewed(change), policy)
-	if err := outputError(report.NewText(a.stdout, useColours(a.stdout)).Add(editReport(from, r.versionName(), verdict))); err != nil {
+	r.shown = editReport(from, r.versionName(), r.versionName(), true, verdict)
+	if err := outputError(report.NewText(a.stdout, useColours(a.stdout)).Add(r.shown)); err != nil {
 		return false, err
 	}
 	if verdict.Action == validate.ActionDeny && r.options.force == "" {
@@ -198,7 +200,7 @@ func (r *rollback) sendEdit(ctx context.Context) error {
 	if err := breakGlass(cm, r.options.force); err != nil {
 		return err
 	}
-	refused, err := a.sendAWSAuth(ctx, r.cluster, cm, r.options.dryRun.is(dryRunServer))
+	refused, err := a.sendAWSAuth(ctx, r.cluster, cm, r.options.dryRun.is(dryRunServer), r.shown.Findings)
 	if refused || err != nil && strings.Contains(err.Error(), "failed calling webhook") {
 		a.note("%s", r.bypassHint())
 	}

@@ -73,7 +73,11 @@ func (a *app) set(ctx context.Context, o *setOptions, text string) error {
 		_, err := o.parse(kindRole, text)
 		return err
 	}
-	e := &editRun{app: a, options: &o.editOptions, edit: func(v editedVersion) (textEdit, error) { return o.edit(v, text, named) }}
+	e := &editRun{app: a, options: &o.editOptions, edit: func(v editedVersion) (textEdit, error) {
+		t, err := o.edit(v, text, named)
+		t.groups = o.groups
+		return t, err
+	}}
 	e.onModeAPI = func() {
 		p, arn, found := e.accessEntryOf(named)
 		if !found {

@@ -39,12 +39,17 @@ func checkAdminGrant(p *Pass) {
 			}
 			switch {
 			case gains(c.Before, c.After, group):
-				p.Reportf(p.entryPlace(c.After[0]), "leave out the group "+group+" if you don't intend this", "%q gains the admin group %s", c.ARN, group)
+				p.Reportf(p.entryPlace(c.After[0]), AdminGrantHint(group), "%q gains the admin group %s", c.ARN, group)
 			case slices.ContainsFunc(c.After, func(e *awsauth.Entry) bool { return newSession(c.Before, e, group) != "" }):
 				p.Reportf(p.entryPlace(c.After[0]), "write the group without a template of the session", "%q gains the admin group %s for sessions whose name turns a template into this group", c.ARN, group)
 			}
 		}
 	}
+}
+
+// AdminGrantHint returns the hint of the rule admin-grant for a principal that gains an admin group.
+func AdminGrantHint(group string) string {
+	return "leave out the group " + group + " if you don't intend this"
 }
 
 // gains reports whether more sessions of a principal get a group after the change: some sessions instead of none, or
