@@ -198,8 +198,9 @@ func (a *app) add(ctx context.Context, o *addOptions, who principal) error {
 	}}
 	e.onModeAPI = func() {
 		a.noteReserved(o.username, o.groups)
-		a.showCommand(createAccessEntry(&o.editOptions, o.wanted(who), who, presets[o.preset]))
+		a.showCommand(o.accessEntryCommand(e.accessEntry(who), who))
 	}
+	e.givenByEntry = func() bool { return o.accessEntryCommand(e.accessEntry(who), who) == "" }
 	a.noteAdded(o, who)
 	return e.run(ctx)
 }

@@ -20,18 +20,25 @@ func TestModeAPINamesTheAccessEntryCommand(t *testing.T) {
 	eks.SetCA(ca)
 	const cluster = " --cluster-name " + ekstest.Name
 	for args, want := range map[string]string{
-		"add role arn:aws:iam::111122223333:role/team/ops --preset admin": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops" +
-			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops" +
+		"add role arn:aws:iam::111122223333:role/team/new --preset admin": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/new" +
+			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/new" +
 			" --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy --access-scope type=cluster",
 		"add role nodes --account 111122223333 --preset windows": `aws eks create-access-entry` + cluster + ` --principal-arn "$(aws iam get-role --role-name nodes --query Role.Arn --output text)" --type EC2_WINDOWS`,
-		"add user bob --account 111122223333 --group deployers":  "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --kubernetes-groups deployers",
-		"add user bob --account 111122223333 --preset view --group deployers --username bob": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --username bob --kubernetes-groups deployers" +
-			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy --access-scope type=cluster",
+		"add user eve --account 111122223333 --group deployers":  "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/eve --kubernetes-groups deployers",
+		// A principal that has an access entry keeps its groups, and gets the new ones in addition.
+		"add role ops --account 111122223333 --preset admin": "aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops" +
+			" --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy --access-scope type=cluster",
+		"add user dan --account 111122223333 --group deployers": "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/dan --kubernetes-groups viewers deployers",
+		"add user bob --account 111122223333 --preset view --group deployers --username bob": "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/people/bob --username bob --kubernetes-groups deployers" +
+			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:user/people/bob --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy --access-scope type=cluster",
 		"add user bob --account 111122223333 --partition aws-cn --preset admin": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws-cn:iam::111122223333:user/bob" +
 			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws-cn:iam::111122223333:user/bob" +
 			` --policy-arn "$(aws eks list-access-policies --query "accessPolicies[?name=='AmazonEKSClusterAdminPolicy'].arn" --output text)" --access-scope type=cluster`,
-		"add user bob --account 111122223333 --preset view": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob" +
-			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:user/bob --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy --access-scope type=cluster",
+		// EKS can't change the type of an access entry.
+		"add role ops --account 111122223333 --preset node": "aws eks delete-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops" +
+			" && aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops --type EC2_LINUX",
+		"add user eve --account 111122223333 --preset view": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/eve" +
+			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:user/eve --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy --access-scope type=cluster",
 		"add account 444455556666":                                      "# access entries have no counterpart of mapAccounts: create one for each principal of 444455556666",
 		"set bob --account 111122223333 --group viewers --username bob": "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/people/bob --username bob --kubernetes-groups viewers",
 		// EKS refuses system:masters, so an access policy replaces it. The AWS CLI needs a value for no groups.
@@ -43,7 +50,9 @@ func TestModeAPINamesTheAccessEntryCommand(t *testing.T) {
 		"remove bob --account 111122223333":                                   "aws eks delete-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/people/bob",
 		"edit":                                                                "",
 	} {
-		eks.Set(access.ModeAPI, ekstest.Entry("arn:aws:iam::111122223333:user/people/bob"), ekstest.Entry("arn:aws:iam::111122223333:role/team/ops"))
+		dan := ekstest.Entry("arn:aws:iam::111122223333:user/dan")
+		dan.Groups = []string{"viewers"}
+		eks.Set(access.ModeAPI, ekstest.Entry("arn:aws:iam::111122223333:user/people/bob"), ekstest.Entry("arn:aws:iam::111122223333:role/team/ops"), dan)
 		all := append(strings.Fields(args), "--server", server.URL, "--certificate-authority", server.ca, "--token", "x", "--cluster-name", ekstest.Name)
 		status, stdout, stderr := run(t.Context(), t, "", all...)
 		const message = "error: the authentication mode of " + ekstest.Name + " is API, so aws-auth has no effect, and nothing was sent; change the access entry instead\n"
@@ -55,6 +64,32 @@ func TestModeAPINamesTheAccessEntryCommand(t *testing.T) {
 			if status, _, stderr := run(t.Context(), t, "", append(all, "--dry-run=client")...); status != 0 {
 				t.Errorf("%s, in the mode API_AND_CONFIG_MAP: status %d\n%s", args, status, stderr)
 			}
+		}
+	}
+}
+
+// TestAddInModeAPISaysThatAnAccessEntrySuffices: if the access entry of the principal gives the access already, add has nothing to change.
+func TestAddInModeAPISaysThatAnAccessEntrySuffices(t *testing.T) {
+	eks, server := ekstest.New(t), newStub(t)
+	ca, err := os.ReadFile(server.ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eks.SetCA(ca)
+	dan := ekstest.Entry("arn:aws:iam::111122223333:user/dan")
+	dan.Groups = []string{"viewers", "deployers"}
+	nodes := ekstest.Entry("arn:aws:iam::111122223333:role/nodes")
+	nodes.Type = "EC2_LINUX"
+	eks.Set(access.ModeAPI, ekstest.Entry("arn:aws:iam::111122223333:role/team/ops", access.ClusterAdminPolicy), dan, nodes)
+	for _, args := range []string{
+		"add role ops --account 111122223333 --preset admin", "add role ops --account 111122223333 --group system:masters",
+		"add user dan --account 111122223333 --group deployers", "add role nodes --account 111122223333 --preset node",
+	} {
+		all := append(strings.Fields(args), "--server", server.URL, "--certificate-authority", server.ca, "--token", "x", "--cluster-name", ekstest.Name)
+		status, stdout, stderr := run(t.Context(), t, "", all...)
+		const note = "note: the authentication mode of " + ekstest.Name + " is API, so aws-auth has no effect, and the access entry of the principal gives this access already\n"
+		if status != 0 || stdout != "configmap/aws-auth unchanged\n" || !strings.HasSuffix(stderr, note) || strings.Contains(stderr, "aws eks") {
+			t.Errorf("%s: status %d\n%s%s", args, status, stdout, stderr)
 		}
 	}
 }

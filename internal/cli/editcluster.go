@@ -109,6 +109,10 @@ func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
 	if read.Mode != access.ModeAPI {
 		return true, nil
 	}
+	if e.givenByEntry != nil && e.givenByEntry() {
+		a.note("the authentication mode of %s is API, so aws-auth has no effect, and the access entry of the principal gives this access already", o.clusterName)
+		return false, e.finish(textEdit{}, "unchanged")
+	}
 	a.status = statusDenied
 	a.printErrors(fmt.Errorf("the authentication mode of %s is API, so aws-auth has no effect, and nothing was sent; change the access entry instead", o.clusterName))
 	if e.onModeAPI != nil {
