@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/awscli"
+	"github.com/awsauth-guard/awsauth-guard/internal/doctor"
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
@@ -87,6 +90,32 @@ func (c *clusterFlags) certificateAuthority() ([]byte, error) {
 		return nil, fmt.Errorf("reading the CA of the kubeconfig: %w", err)
 	}
 	return config.CAData, nil
+}
+
+// eksCluster returns the value of --cluster-name for the cluster of the context, with --region if the kubeconfig has the region. It returns
+// NAME if the kubeconfig doesn't tell the name.
+func (c *clusterFlags) eksCluster() string {
+	config, _, err := c.config()
+	if err != nil {
+		return "NAME"
+	}
+	name, region := doctor.EKSCluster(config, c.kubeconfigCluster())
+	if name == "" {
+		return "NAME"
+	}
+	return awscli.Cluster{Name: name}.Word() + awscli.Cluster{Region: region}.RegionFlag()
+}
+
+// kubeconfigCluster returns the name of the context's cluster in the kubeconfig, or "".
+func (c *clusterFlags) kubeconfigCluster() string {
+	raw, err := c.loader().RawConfig()
+	if err != nil {
+		return ""
+	}
+	if context := raw.Contexts[cmp.Or(c.overrides.CurrentContext, raw.CurrentContext)]; context != nil {
+		return cmp.Or(c.overrides.Context.Cluster, context.Cluster)
+	}
+	return c.overrides.Context.Cluster
 }
 
 // connect returns a client for the cluster that the flags select. It doesn't call the API server.

@@ -1,7 +1,9 @@
 package cli_test
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -90,6 +92,29 @@ func TestAddInModeAPISaysThatAnAccessEntrySuffices(t *testing.T) {
 		const note = "note: the authentication mode of " + ekstest.Name + " is API, so aws-auth has no effect, and the access entry of the principal gives this access already\n"
 		if status != 0 || stdout != "configmap/aws-auth unchanged\n" || !strings.HasSuffix(stderr, note) || strings.Contains(stderr, "aws eks") {
 			t.Errorf("%s: status %d\n%s%s", args, status, stdout, stderr)
+		}
+	}
+}
+
+// TestEditsSayThatTheModeIsNotKnown: without --cluster-name the commands say once that they don't know the authentication mode, and name the
+// cluster of the kubeconfig.
+func TestEditsSayThatTheModeIsNotKnown(t *testing.T) {
+	server := newStub(t)
+	for cluster, want := range map[string]string{
+		"arn:aws:eks:eu-west-1:111122223333:cluster/prod": "prod --region eu-west-1",
+		"prod.eu-west-1.eksctl.io":                        "prod --region eu-west-1",
+		"my cluster":                                      "NAME",
+	} {
+		kubeconfig := filepath.Join(t.TempDir(), "config")
+		text := fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: %q, user: u}}]\nclusters: [{name: %q, cluster: {server: %q, certificate-authority: %q}}]\nusers: [{name: u, user: {token: x}}]\n",
+			cluster, cluster, server.URL, server.ca)
+		if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, _, stderr := run(t.Context(), t, "", "add", "role", "ci", "--account", "111122223333", "--group", "deployers", "--dry-run=client", "--kubeconfig", kubeconfig)
+		note := "note: the authentication mode is not known, and in the mode API aws-auth has no effect; --cluster-name " + want + " reads it\n"
+		if status != 0 || strings.Count(stderr, note) != 1 {
+			t.Errorf("%s: status %d\n%s", cluster, status, stderr)
 		}
 	}
 }

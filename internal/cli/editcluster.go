@@ -93,6 +93,7 @@ func (e *editRun) guardConfig(ctx context.Context, c *cluster) (*config.Config, 
 func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
 	o, a := e.options, e.app
 	if o.clusterName == "" {
+		a.note("the authentication mode is not known, and in the mode API aws-auth has no effect; --cluster-name %s reads it", o.cluster.eksCluster())
 		return true, nil
 	}
 	ca, err := o.cluster.certificateAuthority()

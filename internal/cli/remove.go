@@ -22,7 +22,8 @@ const editHelp = `Without -f the command changes the live aws-auth of the curren
 With -f FILE it prints the new manifest, and with -i it writes the FILE. Comments, order and style stay.
 
 With --cluster-name it also reads the authentication mode of the EKS cluster. In the mode API aws-auth has no
-effect: the command changes nothing and prints the command for the access entry.
+effect: the command changes nothing and prints the command for the access entry. Without --cluster-name a
+note says that the mode is not known.
 
 --force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
 annotation only from members of overrides.groups.`

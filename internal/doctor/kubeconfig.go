@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -229,30 +231,36 @@ func (p *plugin) restoreVariables() error {
 	return nil
 }
 
-// setCluster sets the name and the region of the EKS cluster. It keeps a value that the user has set. Otherwise it takes the value from
-// the first of these sources that has it:
+// setCluster sets the name and the region of the EKS cluster. It keeps a value that the user has set.
+func (d *diagnosis) setCluster(server string) {
+	name, region := d.plugin.eksCluster(d.Cluster, server)
+	d.ClusterName, d.Region = cmp.Or(d.ClusterName, name), cmp.Or(d.Region, region)
+}
+
+// EKSCluster returns the name and the region of the EKS cluster to which a client configuration leads. cluster is the name of the cluster in the
+// kubeconfig. A part that the configuration doesn't tell is empty.
+func EKSCluster(config *rest.Config, cluster string) (name, region string) {
+	p := plugin{config: config.ExecProvider}
+	p.readArguments()
+	return p.eksCluster(cluster, config.Host)
+}
+
+// eksCluster returns the name and the region of an EKS cluster. It takes each from the first of these sources that has it:
 //
 //   - the plugin's arguments and variables
-//   - the name of the cluster in the kubeconfig, because aws eks update-kubeconfig uses the cluster's ARN as this name
+//   - the name of the cluster in the kubeconfig: aws eks update-kubeconfig uses the cluster's ARN, and eksctl NAME.REGION.eksctl.io
 //   - the host of the API server, which has the region
-func (d *diagnosis) setCluster(server string) {
-	var name, region string
-	if a, err := arn.Parse(d.Cluster); err == nil && a.Service == "eks" {
-		name, region = strings.TrimPrefix(a.Resource, "cluster/"), a.Region
+func (p *plugin) eksCluster(cluster, server string) (name, region string) {
+	name, region = p.cluster, p.region
+	if a, err := arn.Parse(cluster); err == nil && a.Service == "eks" {
+		name, region = cmp.Or(name, strings.TrimPrefix(a.Resource, "cluster/")), cmp.Or(region, a.Region)
+	} else if labels := strings.Split(cluster, "."); len(labels) == 4 && strings.HasSuffix(cluster, ".eksctl.io") {
+		name, region = cmp.Or(name, labels[0]), cmp.Or(region, labels[1])
 	}
-	if u, err := url.Parse(server); err == nil && region == "" {
+	if u, err := url.Parse(server); err == nil {
 		if labels := strings.Split(u.Hostname(), "."); len(labels) > 4 && labels[3] == "eks" {
-			region = labels[2] // HASH.gr7.REGION.eks.amazonaws.com
+			region = cmp.Or(region, labels[2]) // HASH.gr7.REGION.eks.amazonaws.com
 		}
 	}
-	for _, choice := range []struct {
-		field  *string
-		values []string
-	}{{&d.ClusterName, []string{d.plugin.cluster, name}}, {&d.Region, []string{d.plugin.region, region}}} {
-		for _, value := range choice.values {
-			if *choice.field == "" {
-				*choice.field = value
-			}
-		}
-	}
+	return name, region
 }
