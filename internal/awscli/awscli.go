@@ -12,11 +12,11 @@ import (
 type Cluster struct {
 	// Name is the name of the cluster. If it is empty, the command has the placeholder CLUSTER.
 	Name string
-	// Region is empty for the region of the AWS configuration.
+	// Region is the region of the cluster. If it is empty, the command uses the region of the AWS configuration.
 	Region string
 }
 
-// Word returns the name of the cluster, quoted for a shell.
+// Word returns the name of the cluster, quoted for a shell, or the placeholder CLUSTER if the name is empty.
 func (c Cluster) Word() string { return textutil.ShellWord(cmp.Or(c.Name, "CLUSTER")) }
 
 // RegionFlag returns the flag --region with a leading space, or "" without a region.
@@ -28,14 +28,15 @@ func (c Cluster) RegionFlag() string {
 }
 
 // AccessEntry returns the command that creates, updates or deletes an access entry. action is create, update or delete. principal is the
-// ARN of the principal, already quoted for a shell.
+// ARN of the principal, already quoted for a shell. The caller appends flags such as the groups.
 func (c Cluster) AccessEntry(action, principal string) string {
 	return "aws eks " + action + "-access-entry" + c.flags() + " --principal-arn " + principal
 }
 
 // AssociatePolicy returns the command that associates an access policy with the access entry of a principal, for the whole cluster.
-// principal is already quoted for a shell. policy is the name of the policy. AWS documents the ARNs of access policies only for the
-// partition aws, so in another partition the command looks the ARN up.
+// principal is the ARN of the principal, already quoted for a shell. partition is the cluster's AWS partition, such as aws-cn. policy is the
+// name of the policy. AWS documents the ARNs of access policies only for the partition aws, so in another partition the command looks the
+// ARN up.
 func (c Cluster) AssociatePolicy(principal, partition, policy string) string {
 	arn := "arn:aws:eks::aws:cluster-access-policy/" + policy
 	if partition != "aws" {

@@ -28,8 +28,8 @@ func (o *entryOptions) addTo(cmd *cobra.Command) {
 	completeFlag(cmd, "group", "system:masters")
 }
 
-// check fails if a name has an invisible character, or if a group has a comma. No person means an invisible character, and the quotes of other
-// tools for --print have other escapes for it. A group with a comma is meant as a list. To give an entry such a group, edit the text.
+// check returns an error if the username or a group has an invisible character, or if a group has a comma. A user does not type an invisible
+// character on purpose, and a user who writes a comma means several groups. A user who needs such a name can edit the text of aws-auth.
 func (o *entryOptions) check() error {
 	for _, group := range o.groups {
 		if strings.Contains(group, ",") {
@@ -157,7 +157,8 @@ func (o *addOptions) check(cmd *cobra.Command, args []string) (principal, error)
 	return o.parse(args[0], args[1])
 }
 
-// wanted returns the entry that the user wants for a principal that has none.
+// wanted returns the entry that the preset and the flags describe. If they name no username, the entry has the default username of the
+// principal.
 func (o *addOptions) wanted(p principal) awsauth.Entry {
 	chosen := presets[o.preset]
 	e := awsauth.Entry{Section: p.section(), ARN: p.String(), Username: o.username, Groups: union(chosen.groups, o.groups)}
@@ -214,7 +215,7 @@ func (a *app) noteAdded(o *addOptions, who principal) {
 	}
 }
 
-// edit adds the principal to a version, or changes its entry.
+// edit returns the edit that adds the principal to a version. If the principal has an entry already, the edit adds the groups to this entry.
 func (o *addOptions) edit(v editedVersion, who principal) (textEdit, error) {
 	s, e := newSectionEdits(v), o.wanted(who)
 	if err := v.readable(e.Section); err != nil {
@@ -241,7 +242,7 @@ func (o *addOptions) edit(v editedVersion, who principal) (textEdit, error) {
 		return s.result(), err
 	}
 	e.Section, e.Index = old.Section, old.Index
-	if inForce { // an entry by which no caller logs in gives nothing to keep
+	if inForce { // the groups of an entry by which no caller logs in are not kept
 		e.ARN, e.Groups = old.ARN, union(old.Groups, e.Groups)
 		if o.username == "" && presets[o.preset].username == "" && old.Username != "" {
 			e.Username = old.Username

@@ -29,8 +29,8 @@ func printEntry(form string, e awsauth.Entry, p principal, clusterName string) (
 	}
 }
 
-// terraformEntry returns arguments of the submodule aws-auth of terraform-aws-modules/eks (version 20, modules/aws-auth/variables.tf). HCL
-// interpolates ${ and %{, and texts of ARNs, groups and usernames may have them only as data.
+// terraformEntry returns arguments of the submodule aws-auth of terraform-aws-modules/eks (version 20, modules/aws-auth/variables.tf). It
+// escapes ${ and %{, because HCL would evaluate the text after them.
 func terraformEntry(e awsauth.Entry, p principal) string {
 	quote := func(text string) string {
 		return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(strconv.Quote(text))
@@ -60,7 +60,7 @@ func cdkEntry(e awsauth.Entry, p principal) string {
 
 var notIdentifier = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// identifier returns a construct id with letters and digits only.
+// identifier returns the id of a CDK construct for the name of a principal. The id has letters and digits only.
 func identifier(name string) string { return "AwsAuth" + notIdentifier.ReplaceAllString(name, "") }
 
 func quotedEach(texts []string, quote func(string) string) []string {
@@ -71,8 +71,8 @@ func quotedEach(texts []string, quote func(string) string) []string {
 	return list
 }
 
-// eksctlEntry returns the command of eksctl. Without --no-duplicate-arns eksctl appends a second entry for an ARN that has one
-// (eksctl-io/eksctl#4957).
+// eksctlEntry returns the command of eksctl that adds the entry. The command has --no-duplicate-arns, because otherwise eksctl appends a
+// second entry for an ARN that already has one (eksctl-io/eksctl#4957).
 func eksctlEntry(e awsauth.Entry, p principal, clusterName string) string {
 	command := "eksctl create iamidentitymapping --cluster " + awscli.Cluster{Name: clusterName}.Word()
 	if p.id != "" {
@@ -85,8 +85,8 @@ func eksctlEntry(e awsauth.Entry, p principal, clusterName string) string {
 	return strings.Join(words, " ") + "\n"
 }
 
-// helmEntry returns the lines of an element for the template of a ConfigMap in a chart. Helm would render {{…}}, so a template of the
-// authenticator becomes an action that prints it.
+// helmEntry returns the lines of an element for the template of a ConfigMap in a chart. Helm would render the authenticator's templates, such
+// as {{SessionName}}. So helmEntry replaces the braces by actions of Helm that print braces.
 func helmEntry(e awsauth.Entry, p principal) (string, error) {
 	text, err := edit.AddAccount("", p.id)
 	if p.id == "" {

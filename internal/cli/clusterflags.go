@@ -47,7 +47,7 @@ func (c *clusterFlags) addTo(cmd *cobra.Command) {
 	names := clientcmd.RecommendedConfigOverrideFlags("")
 	names.ClusterOverrideFlags.APIServer.ShortName = "s"
 	names.ContextOverrideFlags.Namespace = clientcmd.FlagInfo{}
-	names.Timeout = clientcmd.FlagInfo{} // this flag would accept every text
+	names.Timeout = clientcmd.FlagInfo{} // timeoutFlag replaces it, because this flag would accept every text
 	if c.ownUsername {
 		names.AuthOverrideFlags.Username = clientcmd.FlagInfo{}
 	}
@@ -195,8 +195,7 @@ func (c *clusterFlags) loader() clientcmd.ClientConfig {
 // errNoContext means that no cluster is configured.
 var errNoContext = errors.New("no kubeconfig has a current context")
 
-// config returns the client configuration and the name of the cluster for the output. This is the name of the context. If the user set the
-// flags --cluster and --server, these flags follow.
+// config returns the client configuration, and the name of the cluster for the output; see clusterName.
 func (c *clusterFlags) config() (*rest.Config, string, error) {
 	loader := c.loader()
 	raw, err := loader.RawConfig()
@@ -213,8 +212,8 @@ func (c *clusterFlags) config() (*rest.Config, string, error) {
 	case err != nil:
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	// client-go ignores some of these flags. If the kubeconfig's user has a token file or an exec plugin, it ignores --token. In a pod
-	// without a kubeconfig it ignores impersonation.
+	// config applies --token and the impersonation itself, because client-go ignores them in some cases: --token if the kubeconfig's user
+	// has a token file or an exec plugin, and the impersonation in a pod without a kubeconfig.
 	if user.Token != "" {
 		config.BearerToken, config.BearerTokenFile = user.Token, ""
 		config.ExecProvider, config.AuthProvider = nil, nil
@@ -226,7 +225,8 @@ func (c *clusterFlags) config() (*rest.Config, string, error) {
 	return config, c.clusterName(raw.CurrentContext), nil
 }
 
-// clusterName returns the name of the cluster for the output. current is the current context of the kubeconfig.
+// clusterName returns the name of the cluster for the output: the name of the context and, if the user set them, the flags --cluster and
+// --server. In a pod without a kubeconfig the name is in-cluster. current is the current context of the kubeconfig.
 func (c *clusterFlags) clusterName(current string) string {
 	name := current
 	if c.overrides.CurrentContext != "" {

@@ -16,8 +16,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// lintDiscovered lints a discovered file: lint found it in a folder or by a pattern. Such a file may be unrelated to aws-auth. So if the
-// file doesn't parse, this is an error only if the file seems to contain an aws-auth.
+// lintDiscovered lints a file that lint found in a folder or by a pattern. Such a file may be unrelated to aws-auth. A syntax error in the
+// file counts as an error of lint only if the file seems to contain an aws-auth.
 func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 	nothing := fileResult{File: report.File{Name: label}}
 	text := withoutNULs(src)

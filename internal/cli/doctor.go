@@ -239,7 +239,10 @@ func (o *doctorOptions) adminConfig() (*rest.Config, error) {
 }
 
 // doctorStatus returns the exit status for a report. ofPrincipal reports whether the user named a principal with
-// --principal.
+// --principal. The status is:
+//   - statusDenied if the report has a cause
+//   - statusOK if the API server let the caller in, or if the access of the named principal by aws-auth is known
+//   - statusFailed in other cases
 func doctorStatus(r *doctor.Report, ofPrincipal bool) int {
 	known := func(step doctor.Step) bool { return step.Name == "aws-auth" && step.Status != doctor.StatusUnknown }
 	switch {

@@ -18,8 +18,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// editAttempts limits how often an edit is made again because another client changed aws-auth in the meantime. In each round of n
-// concurrent edits at least one succeeds, and the pauses grow to two seconds, so that 20 concurrent edits succeed long before the limit.
+// editAttempts limits the attempts to write an edit. An attempt fails if another client changed aws-auth in the meantime. Of several
+// concurrent attempts at least one succeeds, and the pauses grow to two seconds. So 20 concurrent edits succeed long before the limit.
 const editAttempts = 15
 
 // newEditBackoff returns the pauses between the attempts. They double from 20 ms to 2 s, and a random part keeps concurrent edits apart.
@@ -72,8 +72,8 @@ func (e *editRun) editCluster(ctx context.Context) error {
 	}
 }
 
-// guardConfig returns the configuration from the file in --config, or that of the guard in the cluster, or the default configuration if
-// the cluster has no guard.
+// guardConfig returns the configuration from the file in --config. Without --config it returns the configuration of the guard in the
+// cluster. If the cluster has no guard, or if the guard's history can't be found, it returns the default configuration.
 func (e *editRun) guardConfig(ctx context.Context, c *cluster) (*config.Config, error) {
 	if file := e.options.config; file != "" {
 		return config.Load(file)
@@ -88,8 +88,8 @@ func (e *editRun) guardConfig(ctx context.Context, c *cluster) (*config.Config, 
 	return config.Default(), nil
 }
 
-// readMode reads the authentication mode and the access entries of the EKS cluster that the user named. It returns false if aws-auth has
-// no effect in this mode; then it has told the user what to do instead, and has set the exit status to statusDenied.
+// readMode reads the authentication mode and the access entries of the EKS cluster that the user named. If aws-auth has no effect in this
+// mode, readMode tells the user to change the access entry instead, sets the exit status to statusDenied and returns false.
 func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
 	o, a := e.options, e.app
 	if o.clusterName == "" {
@@ -122,8 +122,8 @@ func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
 	return false, nil
 }
 
-// editLive makes the edit in one version of the live object; nil if it does not exist. It returns an error of the API server if another
-// client changed the object in the meantime.
+// editLive makes the edit in one version of the live object. live is nil if aws-auth does not exist. If another client changed aws-auth in
+// the meantime, editLive returns the API server's error.
 func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigMap) error {
 	a, o := e.app, e.options
 	before := editedVersion{Object: kube.Object(live), name: liveName(c.name), absent: live == nil, run: e}
@@ -159,7 +159,7 @@ func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigM
 	if err := breakGlass(cm, o.force); err != nil {
 		return err
 	}
-	// The dry run keeps the user from confirming an edit that the webhook refuses. With --yes the edit itself tells.
+	// A dry run shows before the confirmation whether the webhook refuses the edit. With --yes there is no confirmation, and so no dry run.
 	if dry := o.dryRun.is(dryRunServer); dry || !o.yes {
 		if refused, err := a.sendAWSAuth(ctx, c, cm, true, e.last.Findings); refused || err != nil {
 			return e.refused(refused, err)

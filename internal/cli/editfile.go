@@ -72,8 +72,8 @@ func (e *editRun) editFile(ctx context.Context) error {
 	return e.writeManifest(src, written, change, "edited")
 }
 
-// singleManifest returns the aws-auth in a file of manifests. It fails unless there is exactly one, whose sections
-// are texts.
+// singleManifest returns the aws-auth in a file of manifests. It returns an error if the file has no aws-auth or several,
+// or if a section of the aws-auth is not a text.
 func (a *app) singleManifest(name string, src []byte) (awsauth.Manifest, error) {
 	manifests, errs := awsauth.ParseManifests(src)
 	if len(errs) > 0 {
@@ -100,8 +100,8 @@ func (a *app) singleManifest(name string, src []byte) (awsauth.Manifest, error) 
 	return manifests[0], nil
 }
 
-// written returns the object in the new text of a file, with the annotations that an edit sets in a cluster. It fails unless the sections
-// have the texts of the edit.
+// written returns the object in the new text of a file, with the annotations that an edit sets in a cluster. It returns an error if the new
+// text doesn't have exactly one aws-auth, or if a section differs from the edit.
 func (v editedVersion) written(src []byte, change textEdit) (*awsauth.Object, error) {
 	manifests, errs := awsauth.ParseManifests(src)
 	if len(errs) > 0 || len(manifests) != 1 {
@@ -118,7 +118,8 @@ func (v editedVersion) written(src []byte, change textEdit) (*awsauth.Object, er
 // needsAnnotation is the note about an annotation that the user must add to a manifest.
 const needsAnnotation = "the webhook admits the manifest only if it has the annotation %s: %q; add it to the file"
 
-// writeManifest prints the new text src of the file, or writes it in place of the text before.
+// writeManifest prints the new text src, or with -i replaces the text before of the file by it. result is the word for the result, such as
+// edited or unchanged.
 func (e *editRun) writeManifest(before, src []byte, change textEdit, result string) error {
 	a, o := e.app, e.options
 	switch {

@@ -92,7 +92,8 @@ const editorHead = `# Edit the texts of the sections of aws-auth below. Lines th
 #
 `
 
-// edit lets the user edit a version until the rules admit it.
+// edit opens a version in the editor until the rules admit the text that the user saves. It returns errCancelled if the user saves an empty
+// text or no change.
 func (ed *editor) edit(ctx context.Context, v editedVersion) (textEdit, error) {
 	original, err := renderSections(v.Data)
 	if err != nil {
@@ -179,7 +180,7 @@ func (ed *editor) open(ctx context.Context, text []byte) ([]byte, error) {
 	command := editorCommand(name)
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // the user chooses the editor
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = ed.app.stdin, ed.app.stdout, ed.app.stderr
-	if !isTerminal(ed.app.stdout) { // it gets the result
+	if !isTerminal(ed.app.stdout) { // then only the result of the command must go there
 		cmd.Stdout = ed.app.stderr
 	}
 	editor := strings.Join(command[:len(command)-1], " ")

@@ -15,9 +15,9 @@ import (
 // resultDenied is the result of an edit that was not written because the rules, the API server or the user denied it.
 const resultDenied = "denied"
 
-// show evaluates an edit, and prints the changes of access and the findings to w. With -o json it only keeps them for finish. It returns
-// false if the rules deny the edit and the user did not set --force. name is the name of the new version in the output. inText reports
-// whether positions count within the text of a section.
+// show evaluates an edit, and prints the changes of access and the findings to w. With -o json it prints nothing, and finish prints them
+// later. It returns false if the rules deny the edit and the user did not set --force. name is the name of the new version in the output.
+// inText reports whether the lines of positions count from the start of a section's text.
 func (e *editRun) show(w io.Writer, before editedVersion, edit textEdit, after *awsauth.Object, name string, inText bool) (bool, error) {
 	a, o := e.app, e.options
 	verdict := e.evaluate(before, after)
@@ -57,7 +57,7 @@ func (e *editRun) refused(denied bool, err error) error {
 	return e.finish(textEdit{}, resultDenied)
 }
 
-// finish prints the result of the command.
+// finish prints the result of the command, such as: configmap/aws-auth edited.
 func (e *editRun) finish(edit textEdit, result string) error {
 	if result == "unchanged" {
 		e.showNotes(edit)
@@ -93,7 +93,7 @@ func (e *editRun) finishJSON(result string, manifest []byte) error {
 	return outputError(encoder.Encode(fields))
 }
 
-// verdict returns the verdict of the last evaluation, which is ActionAllow if the edit changes nothing.
+// verdict returns the action of the last evaluation, or ActionAllow if there was none because the edit changes nothing.
 func (e *editRun) verdict() validate.Action {
 	if e.action == "" {
 		return validate.ActionAllow

@@ -16,7 +16,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// errNoReason means that --force has no reason.
+// errNoReason means that the user set --force without a reason.
 var errNoReason = errors.New("--force needs a reason, which is recorded in the annotation and in logs")
 
 // editReport returns the result of evaluating an edit. from and to are the names of the versions in the output, and file is the name for the
@@ -55,8 +55,8 @@ func liveOrNew(live *corev1.ConfigMap) *corev1.ConfigMap {
 	return live.DeepCopy()
 }
 
-// breakGlass sets the break-glass annotation of an object to a reason, unless the reason is empty. It fails if the object already has this
-// annotation with the same reason.
+// breakGlass sets the break-glass annotation of an object to a reason. If the reason is empty, it does nothing. It returns an error if the
+// object already has the annotation with this reason, because only a new value overrides the guard.
 func breakGlass(cm *corev1.ConfigMap, reason string) error {
 	if reason = strings.TrimSpace(reason); reason == "" {
 		return nil

@@ -144,12 +144,12 @@ type editRun struct {
 	lookup    principalLookup // nil without --iam
 	requester validate.Requester
 	last      report.File     // the result of the last evaluation, for JSON
-	action    validate.Action // of the last evaluation
+	action    validate.Action // the action of the last evaluation; empty if there was none
 }
 
-// run makes the edit in the file that the user named, or in the cluster. It shows the access that each principal gains or loses, and the
-// findings of the rules for the edit as a change of the old version. If the rules deny the edit and the user didn't set --force, it writes and
-// prints nothing, and sets the exit status to statusDenied.
+// run makes the edit in the file that the user named, or in the cluster. It prints the access that each principal gains or loses, and the
+// findings of the rules on the edit. If the rules deny the edit and the user didn't set --force, run doesn't make the edit, and sets the exit
+// status to statusDenied.
 func (e *editRun) run(ctx context.Context) error {
 	if e.options.file != "" {
 		return e.editFile(ctx)

@@ -57,8 +57,8 @@ func entriesOf(m *awsauth.Map, match func(arn string) bool) []*awsauth.Entry {
 	return list
 }
 
-// chosenEntry returns the entry of a principal to change, and whether callers of the principal log in by it. It prefers the entry that the
-// authenticator uses, and otherwise the last one. It returns nil if there is none.
+// chosenEntry returns the entry of a principal that an edit changes: the entry that the authenticator uses, or the last one if it uses none
+// of them. inForce reports whether the authenticator uses the entry. chosenEntry returns nil if the principal has no entry.
 func chosenEntry(m *awsauth.Map, p principal) (chosen *awsauth.Entry, inForce bool) {
 	all := entriesOf(m, p.has)
 	for _, e := range slices.Backward(all) {
@@ -92,12 +92,12 @@ func (s *sectionEdits) replaceEntry(old *awsauth.Entry, e awsauth.Entry, p princ
 	return s.removeEntries(others, "%s is another entry of the principal, with the ARN %s; the edit removes it")
 }
 
-// removeEntries removes entries, and notes each in a format with its path and ARN.
+// removeEntries removes entries, and adds a note for each of them. note is the format of the notes for the path and the ARN of an entry.
 func (s *sectionEdits) removeEntries(entries []*awsauth.Entry, note string) error {
 	for _, e := range entries {
 		s.note(note, e.Path(), e.ARN)
 	}
-	for _, e := range slices.Backward(entries) { // the indexes of the others stay
+	for _, e := range slices.Backward(entries) { // from the last one, so that the indexes of the others stay valid
 		if err := s.change(e.Section, func(text string) (string, error) { return edit.Remove(text, e.Section, e.Index) }); err != nil {
 			return err
 		}
@@ -105,8 +105,8 @@ func (s *sectionEdits) removeEntries(entries []*awsauth.Entry, note string) erro
 	return nil
 }
 
-// accountsOf returns the indexes of the elements of mapAccounts that mean an account, also those with dashes or white space. exact reports
-// whether the authenticator knows one of them as the account.
+// accountsOf returns the indexes of the elements of mapAccounts that are an account's id, or its id with dashes or with white space around it.
+// exact reports whether one of them is exactly the id, as the authenticator needs it.
 func accountsOf(d *awsauth.Document, id string) (indexes []int, exact bool) {
 	for _, f := range d.Accounts {
 		if strings.ReplaceAll(strings.TrimSpace(f.Value), "-", "") == id {
@@ -140,7 +140,7 @@ func (s *sectionEdits) nodeRolesLost() []string {
 	return slices.Sorted(maps.Keys(lost))
 }
 
-// readable fails if the authenticator can't load a section, because an edit of one entry can't repair it.
+// readable returns an error if the authenticator can't load one of the sections. An edit of one entry can't repair such a section.
 func (v editedVersion) readable(sections ...awsauth.Section) error {
 	m := v.Load()
 	for _, section := range sections {

@@ -34,7 +34,7 @@ var templateExtensions = []string{".tf", ".tofu", ".tpl", ".tftpl", ".tmpl"}
 
 // expandArgs returns the sources for the arguments, in the order of the arguments. For a folder it returns the manifests in the folder.
 // For a pattern that the shell did not expand, it returns the files that match. For the files of a Kustomization, it returns the build of
-// the folder. The list takes some hundred bytes for each file.
+// the folder.
 func expandArgs(args []string) []source {
 	var list sources
 	for _, arg := range args {

@@ -221,9 +221,8 @@ func (a *app) get(ctx context.Context, o *getOptions) error {
 	return outputError(o.write(a.stdout, rows, s.policy != nil))
 }
 
-// ofPrincipals returns the rows of the principals that the user named. Each principal needs a row with which it can log in and that
-// the flags select. If a principal has no such row, ofPrincipals sets the exit status to statusDenied. It keeps the status
-// statusFailed.
+// ofPrincipals returns the rows of the principals that the user named. If a principal can't log in, or if the flags select no row by
+// which it logs in, ofPrincipals sets the exit status to statusDenied. An exit status that is already statusFailed stays.
 func (a *app) ofPrincipals(rows []row, o *getOptions) []row {
 	chosen := make([]bool, len(rows))
 	for _, arg := range o.principals {

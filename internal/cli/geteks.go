@@ -38,8 +38,8 @@ func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 	}
 }
 
-// newEKSReader returns a client for a cluster, with the authentication mode and the access entries of the cluster. If ca is not nil, it
-// returns an error if EKS describes a cluster with another CA.
+// newEKSReader returns a client for a cluster, and the authentication mode and the access entries of the cluster. ca are the CA certificates
+// of the kubeconfig context in PEM, or nil. If ca differs from the CA of the EKS cluster, newEKSReader returns an error.
 func newEKSReader(ctx context.Context, clusterName, region string, ca []byte) (*eks.Client, *access.Cluster, error) {
 	client, err := eks.New(ctx, clusterName, region, ca)
 	if err != nil {

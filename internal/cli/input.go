@@ -41,7 +41,7 @@ type input struct {
 	// that look like aws-auth but that the authenticator does not read.
 	unrendered, others []report.Problem
 	notes              []string
-	unknown            bool            // the input may have an aws-auth that is not in objects, because of a problem from unrendered or others
+	unknown            bool            // the input may have an aws-auth that is not in objects; see named
 	plan               bool            // the input is a Terraform plan
 	entries            *entryplan.Plan // the access entries, access policies and clusters in the input; nil if there are none
 	built              bool            // the input is the result of a Kustomization
@@ -113,8 +113,9 @@ func problemOf(label string, err error) report.Problem {
 	return p
 }
 
-// named classifies the unrendered parts and other objects of an input that the user named. An unrendered part is a problem. An object that
-// only looks like aws-auth is a problem if the input has no aws-auth, and otherwise a note.
+// named turns unrendered and others into problems and notes, for an input that the user named. An unrendered part becomes a problem. An
+// object that only looks like aws-auth becomes a problem if the input has no aws-auth, and otherwise a note. named sets unknown if one of
+// these problems may be about the aws-auth that the user means.
 func (in input) named() input {
 	in.problems = append(in.problems, in.unrendered...)
 	in.unknown = len(in.unrendered) > 0 || len(in.objects) == 0 && len(in.others) > 0
@@ -127,8 +128,7 @@ func (in input) named() input {
 	return in
 }
 
-// discovered classifies the unrendered parts and other objects of an input that lint found in a folder. Each of them is a note. skipped
-// reports whether there is such a part or object.
+// discovered turns unrendered and others into notes, for an input that lint found in a folder. skipped reports whether there are such notes.
 func (in input) discovered() (found input, skipped bool) {
 	list := append(slices.Clone(in.unrendered), in.others...)
 	in.notes = append(in.notes, places(list)...)

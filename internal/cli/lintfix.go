@@ -39,8 +39,8 @@ func (l *lintRun) fixAndLint(s source, label string, src []byte) fileResult {
 	return result
 }
 
-// fixFile corrects the findings of a file whose hint leaves no choice, and writes the file. It returns the text that lint then evaluates. With
-// --dry-run it does not write the file.
+// fixFile corrects the findings in a file whose hint leaves no choice, and writes the file. With --dry-run it does not write the file. It
+// returns the text that lint then evaluates. result is nil if lint can't correct a file of this kind.
 func (l *lintRun) fixFile(s source, label string, src []byte) (text []byte, result *fileFix, notes []string, err error) {
 	if enclosingChart(label) != "" && bytes.Contains(src, []byte("{{")) {
 		return src, nil, nil, nil // lint says that it needs rendering
@@ -68,7 +68,8 @@ func (l *lintRun) fixFile(s source, label string, src []byte) (text []byte, resu
 	return text, result, notes, nil
 }
 
-// fixObjects corrects each aws-auth of an input that is a manifest, from the last to the first, so that the lines before a corrected one stay.
+// fixObjects returns the text after the corrections of every manifest of aws-auth in it. notes say which objects it did not correct, and why. It
+// begins with the last manifest, so that the lines of the manifests before it stay the same.
 func (l *lintRun) fixObjects(in input, src []byte) (text []byte, result *fileFix, notes []string) {
 	text, result = src, &fileFix{name: in.name}
 	manifests, _ := awsauth.ParseManifests(src)

@@ -27,7 +27,7 @@ type lintRun struct {
 	out        lintReport
 	// lookup looks up principals in IAM. It is nil without --iam.
 	lookup principalLookup
-	quiet  bool // lint prints no errors about files to standard error, because the output format has them
+	quiet  bool // lint prints no errors about files to standard error, because the output format includes them
 	total  report.Total
 	// fix and dryRun are set by --fix and --dry-run. fixOut gets the corrected findings and the diff.
 	fix, dryRun bool
@@ -93,9 +93,9 @@ func (l *lintRun) lintFiles(args []string) error {
 	return l.finish()
 }
 
-// lintNothing handles a run in which no file has an aws-auth. Without --old it prints a note. With --old it evaluates the deletion of
-// aws-auth. There are two exceptions, which lintNothing reports as errors: a part of the files can't be evaluated, or a file is a
-// Terraform plan. A plan would list the deletion.
+// lintNothing ends a run in which no file has an aws-auth. Without --old it prints a note. With --old it evaluates the deletion of the old
+// version. It reports an error instead if lint could not evaluate a part of the files, or if a file is a Terraform plan: a plan would list
+// the deletion.
 func (l *lintRun) lintNothing(args string) error {
 	switch {
 	case l.oldName == "" && l.total.Unread > 0:
@@ -223,8 +223,8 @@ func (l *lintRun) finish() error {
 	return outputError(l.out.End(l.total))
 }
 
-// lintFile reads and lints a file. A file that is too large is an error. But if lint discovered this file, it is an error only if the file
-// names aws-auth.
+// lintFile reads and lints a file. A file that is too large is an error. Only a file that lint found in a folder and that doesn't name
+// aws-auth may be too large.
 func (l *lintRun) lintFile(s source) fileResult {
 	if s.err != nil {
 		return failedFile(s.name, s.err)

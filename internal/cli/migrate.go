@@ -171,8 +171,8 @@ func (a *app) readMigratedDocument(ctx context.Context, o *migrateOptions, s *mi
 	return nil
 }
 
-// readMigratedCluster reads the access entries, the account and the partition from EKS into s. If aws-auth comes from a cluster, it
-// returns an error if EKS describes another cluster.
+// readMigratedCluster reads the access entries, the account and the partition from EKS into s. If the live aws-auth belongs to another
+// cluster than the one in EKS, it returns an error.
 func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *migrateSources) error {
 	var ca []byte
 	if o.file == "" {

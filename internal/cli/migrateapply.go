@@ -138,8 +138,8 @@ func (a *app) confirmApply(o *applyOptions, n int) (bool, error) {
 }
 
 // createEntries creates the access entries in order, and compares each new access entry with the plan. It stops at the
-// first error, and when the user interrupts the program. In both cases [eks.Client.Create] leaves no access entry without
-// its access policies.
+// first error, and when the user interrupts the program. Even then, every access entry that it has created has its access
+// policies; see [eks.Client.Create].
 func (a *app) createEntries(ctx context.Context, o *applyOptions, client *eks.Client, moves []migrate.Move) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -121,8 +121,8 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 	return outputError(writeVerification(a.stdout, &v, excepted))
 }
 
-// markStale marks an access entry as stale if IAM has no such principal, or if the principal was created after the access entry. unknown
-// has the reasons why this is not known for an access entry. Its keys are results of [awsauth.PrincipalKey].
+// markStale marks an access entry as stale if IAM has no such principal, or if the principal was created after the access entry. For an
+// access entry that IAM gives no answer about, unknown has the reason, by the [awsauth.PrincipalKey] of the principal.
 func (a *app) markStale(ctx context.Context, s *migrateSources) (unknown map[string]string, err error) {
 	found, err := a.lookUpMigrated(ctx, access.Grants(nil, s.cluster))
 	if err != nil {
@@ -154,8 +154,8 @@ func (a *app) markStale(ctx context.Context, s *migrateSources) (unknown map[str
 	return unknown, nil
 }
 
-// writeVerification writes a verification as a table, and then lists the principals that can't log in in mode API. excepted has the keys
-// of the principals that the user excepted.
+// writeVerification writes a verification as a table, and then lists the principals that can log in now but not in mode API. excepted holds
+// the [awsauth.PrincipalKey] of each principal that the user excepted.
 func writeVerification(w io.Writer, v *migrate.Verification, excepted map[string]bool) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 8, 3, ' ', 0)
@@ -188,8 +188,8 @@ func writeVerification(w io.Writer, v *migrate.Verification, excepted map[string
 	return err
 }
 
-// describeCheck describes the difference in the access of a principal. It uses the effect of mode API. Access entries apply in both
-// modes, so a difference in mode API_AND_CONFIG_MAP is also a difference in mode API.
+// describeCheck describes how the access of a principal differs in mode API. This includes every difference in mode API_AND_CONFIG_MAP,
+// because access entries apply in both modes.
 func describeCheck(c *migrate.Check) string {
 	var parts []string
 	if c.Unknown != "" {

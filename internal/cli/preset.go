@@ -9,16 +9,15 @@ import (
 
 // preset is a username template and groups that AWS documents for a purpose.
 type preset struct {
-	username string // empty for the default username
+	username string // empty means the default username of the principal
 	groups   []string
-	nodeType string // of an access entry with the same purpose; empty for people
-	policy   string // the EKS access policy with the same purpose; empty for nodes
+	nodeType string // the type of an access entry with the same purpose; empty if the preset is for people
+	policy   string // the EKS access policy with the same purpose; empty if the preset is for nodes
 	note     string // what the user must do in addition
 }
 
-// viewersGroup is the group of the preset view. AWS documents no group of aws-auth for viewing: kubectl users get the ClusterRole view of
-// Kubernetes, and a group needs a binding to it (EKS user guide, "Associate access policies with access entries", AmazonEKSViewPolicy; "Grant
-// IAM users access to Kubernetes with a ConfigMap", which says to bind the groups of an entry).
+// viewersGroup is the group of the preset view. Neither AWS nor Kubernetes has a group for viewing, so the user must bind this group to the
+// ClusterRole view (EKS user guide, "Grant IAM users access to Kubernetes with a ConfigMap").
 const viewersGroup = "viewers"
 
 const (
@@ -29,7 +28,7 @@ const (
 // presets are the values of --preset.
 //   - admin: EKS user guide, "Grant IAM users access to Kubernetes with a ConfigMap"
 //   - node: the same page, the section about nodes
-//   - fargate: EKS user guide, "Amazon EKS Pod execution IAM role", and eksctl create fargateprofile, which write the group system:node-proxier
+//   - fargate: EKS user guide, "Amazon EKS Pod execution IAM role", with the group system:node-proxier that eksctl create fargateprofile writes
 //   - windows: EKS user guide, "Deploy Windows nodes on EKS clusters"
 var presets = map[string]preset{
 	"admin":   {groups: []string{access.Masters}, policy: access.ClusterAdminPolicy},

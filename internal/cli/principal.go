@@ -22,7 +22,7 @@ const (
 // errNoPrincipal means that the argument for the principal is empty, for example because a script used a variable that is not set.
 var errNoPrincipal = errors.New("the PRINCIPAL is empty; give an ARN, or a name with --account")
 
-// nameOptions are the flags that complete a bare name to an ARN.
+// nameOptions are the flags from which parse makes the ARN of a principal if the user gave only its name.
 type nameOptions struct{ account, partition string }
 
 func (o *nameOptions) addTo(cmd *cobra.Command) {
@@ -36,9 +36,9 @@ func (o *nameOptions) addTo(cmd *cobra.Command) {
 type principal struct {
 	awsauth.ARN // zero for an account
 
-	id       string // of the account; empty for a role or user
-	withPath string // the ARN of a role with its path, if the user gave it; EKS needs it for an access entry
-	anyPath  bool   // the user gave only the name of a user; a name is unique in its account, whatever its path
+	id       string // the id of an account; empty for a role or user
+	withPath string // the ARN of a role with its path, which an access entry needs; empty if the user gave no path
+	anyPath  bool   // the user gave only the name of an IAM user, and the path of this IAM user is not known
 	note     string // how the ARN differs from the text that the user wrote; empty if they are equal
 }
 
@@ -53,8 +53,8 @@ func (p principal) String() string {
 // key returns the key of the principal. See [access.CallerKey].
 func (p principal) key() string { return access.CallerKey(p.String()) }
 
-// has reports whether the ARN of an entry names the principal. It recognizes an ARN that never matches the principal's callers because it
-// has the path of a role, or because it is that of a session.
+// has reports whether the ARN of an entry names the principal. It returns true even for an ARN that matches no caller, because it is the ARN of
+// a role with its path or of a session.
 func (p principal) has(arn string) bool {
 	if p.anyPath {
 		other, err := awsauth.ParseARN(arn)
@@ -79,8 +79,8 @@ func (p principal) section() awsauth.Section {
 	return map[string]awsauth.Section{kindRole: awsauth.MapRoles, kindUser: awsauth.MapUsers, kindAccount: awsauth.MapAccounts}[p.kind()]
 }
 
-// checkName fails if the user gave only the name of a user, and entries of several users have it. IAM has only one user with this name, but
-// the entries don't tell which path is the right one.
+// checkName returns an error if the user gave only the name of an IAM user, and entries name several IAM users with this name. They differ
+// in their path, and only one of them can exist in IAM. The entries don't show which one.
 func (p principal) checkName(m *awsauth.Map) error {
 	if !p.anyPath {
 		return nil
@@ -99,9 +99,8 @@ func (p principal) checkName(m *awsauth.Map) error {
 	return nil
 }
 
-// parse reads a principal from a text in one of the forms that people have in hand: the ARN of a role, with or without its path; the ARN of
-// a session, as aws sts get-caller-identity prints it; the ARN of a user; an account; or a name with --account. kind is the kind that the
-// user asked for.
+// parse reads a principal of a kind from a text. The text can be the ARN of a role with or without its path, the ARN of a session as aws sts
+// get-caller-identity prints it, the ARN of a user, an account or, with --account, a name.
 func (o *nameOptions) parse(kind, text string) (principal, error) {
 	given := strings.TrimSpace(text)
 	if given == "" {
@@ -171,8 +170,8 @@ func parseAccount(text string) (principal, error) {
 	return p, nil
 }
 
-// parseAny reads a principal of any kind. A bare name can be that of a role or of a user, so the result may have several principals. It
-// returns no principal for a text that can't be one, such as a malformed ARN; an entry may still have this text.
+// parseAny returns the principals that a text can mean. A name without an ARN can be that of a role or of a user, so there may be several. For
+// a text that can't be a principal, such as a malformed ARN, parseAny returns none. An entry of aws-auth may still have this text.
 func (o *nameOptions) parseAny(text string) []principal {
 	var list []principal
 	for _, kind := range []string{kindRole, kindUser, kindAccount} {

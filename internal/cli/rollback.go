@@ -26,7 +26,7 @@ type rollbackOptions struct {
 }
 
 func (a *app) rollbackCommand() *cobra.Command {
-	// In contrast to kubectl's flag, --dry-run has no value client, because a client-side dry run doesn't call the webhook.
+	// Unlike kubectl's flag, --dry-run doesn't accept client: only a dry run on the server calls the webhook.
 	o := &rollbackOptions{dryRun: dryRunFlag{values: []string{dryRunNone, dryRunServer}}}
 	cmd := &cobra.Command{
 		Use:   "rollback",
@@ -181,7 +181,8 @@ func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	return true, nil
 }
 
-// bypassHint returns a hint with a command that writes the version as a bypass. rollback doesn't run this command, because it doesn't impersonate groups.
+// bypassHint returns a hint with a command that writes the version as a member of the bypass group. rollback doesn't run the command itself,
+// because it doesn't impersonate groups.
 func (r *rollback) bypassHint() string {
 	verb := "replace"
 	if r.live == nil {

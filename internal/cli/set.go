@@ -99,7 +99,8 @@ func (a *app) set(ctx context.Context, o *setOptions, text string) error {
 	return e.run(ctx)
 }
 
-// edit changes the entry of the principal in a version.
+// edit returns the edit that changes the entry of the first of the named principals that has one in the version. text is the principal as the
+// user wrote it, for errors.
 func (o *setOptions) edit(v editedVersion, text string, named []principal) (textEdit, error) {
 	m := v.Load()
 	for _, p := range named {

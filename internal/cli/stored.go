@@ -21,7 +21,7 @@ const lastApplied = corev1.LastAppliedConfigAnnotation
 type applyMode int
 
 const (
-	applyIfApplied applyMode = iota // if the old version has the annotation lastApplied and the new version doesn't come from a cluster
+	applyIfApplied applyMode = iota // only if the old version has the annotation lastApplied and the new version doesn't come from a cluster
 	applyAlways
 	applyNever
 )
@@ -33,8 +33,8 @@ type storedVersion struct {
 	note string // the assumptions of lint about this version; empty if the input has the whole version
 }
 
-// store returns the version that a cluster stores if a user applies an aws-auth of an input. Before that, the cluster has the version in
-// --old. argument is the flag with which kubectl apply reads the input.
+// store returns the version that a cluster stores after a user applies an aws-auth of an input. It assumes that the cluster has the version in
+// --old. Without --old it returns the aws-auth itself. argument is the flag with which kubectl apply reads the input, such as -f aws-auth.yaml.
 func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 	old := l.change.Old
 	switch {
@@ -86,8 +86,7 @@ func (l *lintRun) applies(o object) bool {
 	return l.apply == applyAlways || o.Write == awsauth.Applies || json.Valid([]byte(l.change.Old.Annotations[lastApplied])) && !fromCluster
 }
 
-// effect returns a note with two additions: the keys that the result has and the input lacks, and the keys of the old version that the
-// result lacks.
+// effect returns note with an addition that says which keys stay although the input lacks them, and which keys of the old version go.
 func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 	var set map[string]string
 	if input != nil {
@@ -107,8 +106,8 @@ func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 	return note
 }
 
-// partialNote returns a note for a manifest that lacks keys of the old version. The user may apply such a manifest, and kubectl apply may
-// keep these keys. It returns "" if no note is necessary.
+// partialNote returns a note for a manifest that lacks keys of the old version. lint evaluates such a manifest as a replacement, but kubectl
+// apply may keep the keys. partialNote returns "" if the manifest lacks no keys, or if the user excluded kubectl apply.
 func (l *lintRun) partialNote(o object, argument string) string {
 	lost := slices.DeleteFunc(missing(o.Data, l.change.Old.Data), func(path string) bool {
 		for key := range o.Data { // the rule misspelt-data-key reports such a key
@@ -143,8 +142,8 @@ func verb(list []string, singular, plural string) string {
 	return plural
 }
 
-// setKeys returns the old version without the keys of before and with the keys of after. A Terraform resource that sets only some keys
-// makes this change. before and after may be nil.
+// setKeys returns the old version after the change of a Terraform resource that sets only some keys. It removes the keys of before, which the
+// resource had set, and adds the keys of after. before and after may be nil.
 func setKeys(old, before, after *awsauth.Object) *awsauth.Object {
 	if after == nil {
 		after = &awsauth.Object{}

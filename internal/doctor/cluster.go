@@ -228,8 +228,8 @@ func (d *diagnosis) allowDescribeCluster(ctx context.Context) string {
 	return fmt.Sprintf("aws iam put-%s-policy --%s-name %s%s", kind, kind, quote(name), named)
 }
 
-// adminConfig returns the client configuration with the rights of an administrator. If there is none, it returns that of the caller, or
-// nil.
+// adminConfig returns the client configuration with the rights of an administrator. Without one it returns the client configuration of the
+// caller. It returns nil if there is neither.
 func (d *diagnosis) adminConfig() *rest.Config {
 	if d.Admin != nil {
 		return d.Admin

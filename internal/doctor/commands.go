@@ -203,8 +203,8 @@ func (d *diagnosis) bindCommand() string {
 }
 
 // updateEntry returns the command that adds groups to an access entry. groups are the groups that aws-auth gives to the principal. The
-// command omits groups that begin with system:, because EKS refuses them. If there is no other group to add, the command gives the right
-// to view, because only the administrator knows whether the principal should be an admin.
+// command omits groups that begin with system:, because EKS refuses them. If no group is left to add, the command associates the access
+// policy for viewing instead, because only the administrator knows whether the principal should be an admin.
 func (d *diagnosis) updateEntry(entry *access.AccessEntry, groups []string) string {
 	all := slices.Clone(entry.Groups)
 	for _, g := range groups {

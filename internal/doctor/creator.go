@@ -77,8 +77,8 @@ func (d *diagnosis) describeCreator(arn, source string) string {
 // maxPages limits the number of CloudTrail pages that doctor reads. A page has 50 events.
 const maxPages = 5
 
-// creatorByCloudTrail returns the ARN of the principal that created a cluster in the last 90 days. It returns "" if CloudTrail has no such
-// event.
+// creatorByCloudTrail returns the ARN of the principal that created a cluster. CloudTrail has the events of the last 90 days.
+// creatorByCloudTrail returns "" if the newest maxPages pages have no such event.
 func creatorByCloudTrail(ctx context.Context, client *cloudtrail.Client, cluster string) (string, error) {
 	pages := cloudtrail.NewLookupEventsPaginator(client, &cloudtrail.LookupEventsInput{LookupAttributes: []cloudtrailtypes.LookupAttribute{
 		{AttributeKey: cloudtrailtypes.LookupAttributeKeyEventName, AttributeValue: aws.String("CreateCluster")},

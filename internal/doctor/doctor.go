@@ -40,8 +40,9 @@ type Step struct {
 type Cause struct {
 	// ID is the stable name of the cause, such as role-path. docs/reference/login-faults.md lists all of them.
 	ID string `json:"id"`
-	// Step is the step that found the cause.
-	Step    int    `json:"step"`
+	// Step is the number of the step of a login in which the fault lies. A later step may have found the cause.
+	Step int `json:"step"`
+	// Summary is one sentence that names the fault.
 	Summary string `json:"summary"`
 	// User is the command for the user, and Admin the command for an administrator. A command that is not necessary is empty.
 	User  string `json:"user"`

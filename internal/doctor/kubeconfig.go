@@ -23,7 +23,7 @@ import (
 // plugin is the exec plugin of the kubeconfig, with the settings in its arguments and variables.
 type plugin struct {
 	config *clientcmdapi.ExecConfig // nil if the context has no exec plugin
-	path   string                   // the path of the program
+	path   string                   // the path of the plugin's program
 
 	cluster, region  string
 	profile, roleARN string

@@ -7,7 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// addElement returns the text with one more element at the end of the list. render writes the element; see [style.entry].
+// addElement returns the text with one more element at the end of the list. render returns the text of the element in a style; margin is
+// the text before its dash.
 func (l *list) addElement(render func(st style, margin string) string) (string, error) {
 	st := l.styleOf()
 	switch {
@@ -32,7 +33,8 @@ func withFinalBreak(text, brk string) string {
 	return text
 }
 
-// addFirst writes an element in place of an empty list or of null.
+// addFirst returns the text with an element in place of an empty list or of null. If other text stands in the same line, the element is in
+// brackets.
 func (l *list) addFirst(st style, render func(style, string) string) (string, error) {
 	at := l.root
 	if end := lineEnd(l.text, at.End); blank(l.text[at.End:end]) && blank(l.text[lineStart(l.text, at.Start):at.Start]) {
@@ -83,8 +85,8 @@ func (l *list) addToBlock(st style, render func(style, string) string) (string, 
 	return apply(l.text, []splice{{at, at, before + render(st, margin)}}), nil
 }
 
-// afterComments returns the end of the comment lines that follow a line and are indented deeper than the dashes, so that they seem
-// to belong to the element above them.
+// afterComments returns the end of the comment lines below the line that ends at an offset. It includes only comments that are indented
+// deeper than margin, because these seem to belong to the element above them.
 func (l *list) afterComments(at, margin int) int {
 	for {
 		next := at + len(breakAt(l.text, at))
@@ -100,7 +102,7 @@ func (l *list) afterComments(at, margin int) int {
 	}
 }
 
-// removeItem returns the replacements that remove an element of a list. An empty list becomes a pair of brackets.
+// removeItem returns the replacements that remove an element of a list. In place of the last element they write [].
 func (l *list) removeItem(of *awsauth.Span, index int) ([]splice, error) {
 	items := of.Items
 	item := items[index]
@@ -133,7 +135,7 @@ func (l *list) removeItem(of *awsauth.Span, index int) ([]splice, error) {
 		end += len(brk)
 		return []splice{{start, l.afterBlank(start, end), ""}}, nil
 	}
-	for _, brk := range []string{"\r\n", "\n", "\r"} { // a text without a final break keeps this form
+	for _, brk := range []string{"\r\n", "\n", "\r"} { // a text that did not end with a line break still doesn't
 		if before, ok := strings.CutSuffix(l.text[:start], brk); ok {
 			return []splice{{len(before), end, ""}}, nil
 		}
@@ -141,8 +143,8 @@ func (l *list) removeItem(of *awsauth.Span, index int) ([]splice, error) {
 	return []splice{{start, end, ""}}, nil
 }
 
-// afterBlank returns the end of the empty line at the end of a removed element, if another empty line or the beginning of the text
-// precedes the element. So one empty line between two elements stays one.
+// afterBlank returns the end of the text to remove with an element from start to end. This includes an empty line below the element if there
+// is also an empty line above it, or if the element begins the text. So only one empty line is left.
 func (l *list) afterBlank(start, end int) int {
 	before := strings.TrimSuffix(strings.TrimSuffix(l.text[:start], "\n"), "\r")
 	next := lineEnd(l.text, end)
@@ -152,7 +154,8 @@ func (l *list) afterBlank(start, end int) int {
 	return end
 }
 
-// setText sets a key of the element to a text. It adds the key if the element itself does not have the key.
+// setText returns the replacement that sets a key of the element to a text. If the element lacks the key, or has it only from a YAML merge, the
+// replacement adds the key.
 func (l *list) setText(name, value string) (splice, error) {
 	if _, at, ok := l.pair(name); ok {
 		return replaceValue(at, write(value, at.Quote, l.inFlow())), nil
@@ -171,7 +174,8 @@ func replaceValue(at *awsauth.Span, text string) splice {
 	return splice{at.Start, at.End, text}
 }
 
-// addPair returns the replacement that adds a key with its value, after the key that precedes it in an entry.
+// addPair returns the replacement that adds a key to the element. pair is the text of the key and its value. The key stands after the ARN, or
+// for groups after the username. If the element has none of these keys, the key stands at its end.
 func (l *list) addPair(st style, name, pair string) (splice, error) {
 	item := l.item()
 	if item.Kind != awsauth.MappingSpan || len(item.Items) == 0 {

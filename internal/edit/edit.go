@@ -15,7 +15,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// RefusedError is the error of an edit that would change more than it should, or that can't be made in the text.
+// RefusedError means that this package can't make an edit, or that the edit would change more than it should.
 type RefusedError struct {
 	Section awsauth.Section
 	// Index is the index of the element in the section, or -1 if the edit concerns the whole section.
@@ -173,7 +173,7 @@ func Replace(text string, e awsauth.Entry) (string, error) {
 	return l.check(apply(text, splices), want)
 }
 
-// RenameKey renames a key of an element of mapRoles or mapUsers. The key may be any key that the element has.
+// RenameKey renames a key of an element of mapRoles or mapUsers. key may also be a key that the authenticator doesn't know.
 func RenameKey(text string, s awsauth.Section, index int, key, name string) (string, error) {
 	l, err := readElement(text, s, index)
 	if err != nil {
@@ -197,7 +197,8 @@ func RenameKey(text string, s awsauth.Section, index int, key, name string) (str
 	return l.check(apply(text, []splice{{at.Start, at.End, write(name, at.Quote, l.inFlow())}}), want)
 }
 
-// SetValue replaces the value of a key of an element. The old value must be a single scalar, and not a list. For an element of mapAccounts, the key is empty.
+// SetValue replaces the value of a key of an element. The old value must be a scalar, and not a list. For an element of mapAccounts, key must be
+// empty.
 func SetValue(text string, s awsauth.Section, index int, key, value string) (string, error) {
 	l, err := readElement(text, s, index)
 	if err != nil {
@@ -223,8 +224,8 @@ func SetValue(text string, s awsauth.Section, index int, key, value string) (str
 	return l.check(apply(text, []splice{replaceValue(at, write(value, at.Quote, l.inFlow()))}), want)
 }
 
-// Move moves an element of mapRoles to the end of mapUsers, or of mapUsers to the end of mapRoles. s is the section of the text from, and arn
-// is the ARN that the element gets. It returns the new texts of both sections.
+// Move moves an element of mapRoles to the end of mapUsers, or an element of mapUsers to the end of mapRoles. from is the text of the section s,
+// and to is the text of the other section. arn is the ARN of the element in its new place. Move returns the new texts of both sections.
 func Move(from, to string, s awsauth.Section, index int, arn string) (newFrom, newTo string, err error) {
 	l, err := readElement(from, s, index)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// setGroups gives the element other groups. It keeps the lines of the groups that stay.
+// setGroups returns the replacements that give the element other groups. The lines of groups that are in old and in groups stay.
 func (l *list) setGroups(old, groups []string) ([]splice, error) {
 	key, at, ok := l.pair("groups")
 	st := l.styleOf()
@@ -37,7 +37,8 @@ func (l *list) setGroups(old, groups []string) ([]splice, error) {
 	return l.setBlockGroups(at, old, groups)
 }
 
-// kept returns, for each new group, the index of the same old group, or -1. It uses each old group once.
+// kept returns the index in old of each of groups, or -1 for a group that is not in old. It uses each index once, so a second copy of a group
+// gets -1.
 func kept(old, groups []string) []int {
 	free := make(map[string][]int)
 	for i, g := range old {
@@ -67,7 +68,8 @@ func (l *list) setFlowGroups(at *awsauth.Span, old, groups []string) ([]splice, 
 	return []splice{{first.Start, last.End, strings.Join(texts, sep)}}, nil
 }
 
-// groupTexts returns the texts of groups, as they are written so far if they are in the old list.
+// groupTexts returns the text of each group. A group that is in old keeps its text, including its quotes. flow reports that the groups are in
+// brackets.
 func (l *list) groupTexts(at *awsauth.Span, old, groups []string, flow bool) []string {
 	texts := make([]string, len(groups))
 	st := l.styleOf()

@@ -11,10 +11,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// list is the text of a section with its nodes.
+// list is the text of a section with its YAML nodes.
 type list struct {
 	section awsauth.Section
-	index   int // of the element to edit; -1 for none
+	index   int // the index of the element to edit; -1 if the edit concerns the whole section
 	text    string
 	doc     *awsauth.Document
 	root    *awsauth.Span // nil if the text has no list
@@ -28,7 +28,8 @@ func parse(text string, s awsauth.Section) *awsauth.Document {
 	return (&awsauth.Object{Data: map[string]string{string(s): text}}).Parse()
 }
 
-// read loads a text. It returns an error for a text whose entries are not known.
+// read parses the text of a section. index is the element to edit, or -1. read returns an error if the authenticator doesn't load the whole
+// text, or if two YAML readers disagree on the elements.
 func read(text string, s awsauth.Section, index int) (*list, error) {
 	l := &list{section: s, index: index, text: text, doc: parse(text, s)}
 	if err := l.doc.Map.LoadError(s); err != nil {
@@ -55,7 +56,7 @@ func read(text string, s awsauth.Section, index int) (*list, error) {
 	return l, nil
 }
 
-// readElement is read for an edit of one element, which must exist.
+// readElement is like read, and also returns an error if the section has no element with this index.
 func readElement(text string, s awsauth.Section, index int) (*list, error) {
 	l, err := read(text, s, index)
 	if err != nil {
@@ -73,7 +74,7 @@ func (l *list) item() *awsauth.Span { return l.root.Items[l.index] }
 // inFlow reports whether the keys of the element are in braces.
 func (l *list) inFlow() bool { return l.root.Flow || l.item().Flow }
 
-// checkEntry refuses an entry that can't be written as YAML, or that the authenticator drops.
+// checkEntry returns an error if a value of an entry is not UTF-8, or if a new entry has no ARN.
 func (l *list) checkEntry(e awsauth.Entry) error {
 	texts := append([]string{e.ARN, e.Username}, e.Groups...)
 	if slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) }) {
@@ -85,19 +86,20 @@ func (l *list) checkEntry(e awsauth.Entry) error {
 	return nil
 }
 
-// element is an element of mapRoles or mapUsers as an edit must leave it.
+// element describes an element of mapRoles or mapUsers. check compares the elements after an edit with it.
 type element struct {
 	entry   awsauth.Entry
 	keys    []keyValue
-	changed bool // the keys may be any
-	// oneOf are the keys that the element may have instead of keys. With it, the entry may be any.
+	changed bool // check doesn't compare the keys
+	// oneOf holds the lists of keys of which any one is right after the edit. If it is not empty, check ignores keys and entry.
 	oneOf [][]keyValue
 }
 
 // keyValue is a key of an element. value is empty if it is not a text.
 type keyValue struct{ name, value string }
 
-// changeKey lets a function change the key of an element. An element may have the same key from a merge, which stays.
+// changeKey sets oneOf to the keys after a change of one key, which the function change makes. An element can have the same key twice: by itself
+// and from a YAML merge. Then oneOf has a list for each of them, because the edit changes only one.
 func (e *element) changeKey(name string, change func(*keyValue)) {
 	for i := range e.keys {
 		if e.keys[i].name == name {
@@ -122,7 +124,7 @@ func elementsOf(d *awsauth.Document) []element {
 	return list
 }
 
-// accountIndex returns the index in the loaded accounts of an element, or -1 for one that the authenticator drops.
+// accountIndex returns the index in the loaded accounts of the element with an index, or -1 if the authenticator drops the element.
 func (l *list) accountIndex(index int) int {
 	return slices.IndexFunc(l.doc.Accounts, func(f awsauth.Field) bool {
 		_, i := f.Element()
@@ -141,7 +143,8 @@ func (l *list) accounts(without ...int) []string {
 	return values
 }
 
-// check loads the text of mapRoles or mapUsers after an edit. It returns the text if its elements are the wanted ones.
+// check loads the text of mapRoles or mapUsers after an edit. It returns the text, or an error if the text has a new fault or other elements
+// than want.
 func (l *list) check(text string, want []element) (string, error) {
 	d := parse(text, l.section)
 	if err := l.checkFaults(d); err != nil {
@@ -173,7 +176,7 @@ func (e *element) is(want *element) bool {
 	return a.ARN == b.ARN && a.Username == b.Username && slices.Equal(a.Groups, b.Groups) && reflect.DeepEqual(a.SSO, b.SSO) && a.Dropped == b.Dropped
 }
 
-// checkAccounts is check for mapAccounts.
+// checkAccounts does for mapAccounts what check does for the other sections. want holds the accounts after the edit.
 func (l *list) checkAccounts(text string, want []string) (string, error) {
 	d := parse(text, l.section)
 	if err := l.checkFaults(d); err != nil {
@@ -224,7 +227,7 @@ func (l *list) pair(name string) (key, value *awsauth.Span, ok bool) {
 	return nil, nil, false
 }
 
-// onlyPair returns the key with exactly this name and its value. It returns an error unless the element has one such key.
+// onlyPair returns the key with exactly this name, and its value. It returns an error if the element has no such key or several.
 func (l *list) onlyPair(name string) (key, value *awsauth.Span, err error) {
 	item, n := l.item(), 0
 	if item.Kind == awsauth.MappingSpan {
@@ -244,7 +247,7 @@ func (l *list) onlyPair(name string) (key, value *awsauth.Span, err error) {
 // splice is a replacement in a text.
 type splice awsauth.Replacement
 
-// apply returns a text after replacements.
+// apply returns the text with all replacements made. The replacements must not overlap.
 func apply(text string, splices []splice) string {
 	replacements := make([]awsauth.Replacement, len(splices))
 	for i, s := range splices {
@@ -255,7 +258,7 @@ func apply(text string, splices []splice) string {
 
 const byteOrderMark = "\ufeff"
 
-// lineStart returns the offset of the line with an offset, after a byte order mark.
+// lineStart returns the offset at which the line with the offset at begins. A byte order mark is not a part of the line.
 func lineStart(text string, at int) int {
 	if i := strings.LastIndexAny(text[:at], "\r\n"); i >= 0 {
 		return i + 1
@@ -266,7 +269,7 @@ func lineStart(text string, at int) int {
 	return 0
 }
 
-// lineEnd returns the offset of the line break after an offset, or of the end of the text.
+// lineEnd returns the offset of the first line break from an offset on, or the length of the text if there is none.
 func lineEnd(text string, at int) int {
 	if i := strings.IndexAny(text[at:], "\r\n"); i >= 0 {
 		return at + i
@@ -285,12 +288,13 @@ func breakAt(text string, at int) string {
 	return ""
 }
 
-// lineBreak returns the line break that a text uses.
+// lineBreak returns the first line break of a text, or "\n" if there is none.
 func lineBreak(text string) string { return cmp.Or(breakAt(text, lineEnd(text, 0)), "\n") }
 
 func blank(text string) bool { return strings.Trim(text, " \t") == "" }
 
-// endOfLine returns the end of the line of an offset if only white space and a comment follow there.
+// endOfLine returns the offset at which the line with the offset at ends, before its line break. ok reports whether only white space or a
+// comment stands between the two offsets.
 func endOfLine(text string, at int) (end int, ok bool) {
 	end = lineEnd(text, at)
 	rest := strings.TrimLeft(text[at:end], " \t")

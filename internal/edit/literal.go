@@ -8,7 +8,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// literal returns the key with the text as a literal. indent is the column of the key.
+// literal returns the section's key and its text as a literal block (mapRoles: |). An empty text is in quotes instead. indent is the column of
+// the key.
 func (m *manifest) literal(indent int) string {
 	header, lines := m.block(indent, indent+2)
 	if header == "" {
@@ -17,7 +18,8 @@ func (m *manifest) literal(indent int) string {
 	return string(m.section) + ": " + header + m.brk + strings.Join(lines, m.brk)
 }
 
-// block returns the header and the lines of the text as a literal, or "" for an empty text. parent is the column of the key.
+// block returns the header and the indented lines of the text as a literal block. For an empty text it returns "". parent is the column of
+// the key, and indent is that of the lines.
 func (m *manifest) block(parent, indent int) (header string, lines []string) {
 	body := strings.TrimRight(m.text, "\n")
 	if body == "" {
@@ -38,7 +40,7 @@ func (m *manifest) block(parent, indent int) (header string, lines []string) {
 	return header, indented(strings.Split(body, "\n"), indent)
 }
 
-// indented returns lines with spaces before each line that is not empty.
+// indented returns the lines with indent spaces before each line that is not empty.
 func indented(lines []string, indent int) []string {
 	lines = slices.Clone(lines)
 	for i, line := range lines {
@@ -49,7 +51,8 @@ func indented(lines []string, indent int) []string {
 	return lines
 }
 
-// changeLiteral changes the lines of a literal. The lines at its beginning and at its end that are equal stay as they are.
+// changeLiteral returns the file with other lines in a literal block. The lines that are the same before and after stay as they are. It
+// returns "" if value is not a literal block, or if the block's header doesn't fit the new text. parent is the column of the key.
 func (m *manifest) changeLiteral(value *awsauth.Span, parent int) string {
 	if value.Quote != awsauth.Literal {
 		return ""
@@ -98,10 +101,11 @@ func (m *manifest) changeLiteral(value *awsauth.Span, parent int) string {
 	})
 }
 
-// maxSearch limits the old lines in which mergeLines searches for each new line.
+// maxSearch limits the number of old lines that mergeLines compares with each new line.
 const maxSearch = 64
 
-// mergeLines returns the written lines of a literal after a change of its value from old to now.
+// mergeLines returns the lines of a literal block in the file after a change of its value from old to now. written has the present lines in the
+// file, with their indentation. A line that is in old and in now stays as it is written. Other lines get the indentation indent.
 func mergeLines(written, old, now []string, indent int, brk string) []string {
 	head, tail := 0, 0
 	for head < len(old) && head < len(now) && old[head] == now[head] {
@@ -120,7 +124,7 @@ func mergeLines(written, old, now []string, indent int, brk string) []string {
 		lines = append(lines, indented([]string{line}, indent)...)
 	}
 	lines = append(lines, written[len(written)-tail:]...)
-	if n := len(lines); n > 0 { // the break after the last line stays in the file
+	if n := len(lines); n > 0 { // the caller keeps the line break after the last line
 		lines[n-1] = strings.TrimSuffix(lines[n-1], "\r")
 		for i := range lines[:n-1] {
 			lines[i] = strings.TrimSuffix(lines[i], "\r") + strings.TrimSuffix(brk, "\n")
@@ -129,7 +133,8 @@ func mergeLines(written, old, now []string, indent int, brk string) []string {
 	return lines
 }
 
-// replaceByLiteral writes a literal in place of another value.
+// replaceByLiteral returns the file with a literal block in place of a value. It returns "" if the text is empty, or if another text stands in
+// the line behind the value. parent is the column of the key.
 func (m *manifest) replaceByLiteral(value *awsauth.Span, parent int) string {
 	header, lines := m.block(parent, parent+2)
 	end, ok := endOfLine(m.file, value.End)

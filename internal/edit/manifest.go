@@ -9,9 +9,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Manifest returns a file of manifests in which the sections of one aws-auth have other texts. line is the line of [awsauth.Manifest]. texts
-// holds the texts of the sections that change, with the new ones. It changes only the lines of these texts. A section that is missing is added.
-// A text that is not in a literal (mapRoles: |) is written as a literal or, in JSON and in braces, in quotes.
+// Manifest returns a file of manifests in which the sections of one aws-auth have other texts. line is the line at which this aws-auth begins;
+// see [awsauth.Manifest]. texts holds the new texts, by section. Manifest adds a section that the aws-auth lacks. It writes a text as a literal
+// block (mapRoles: |) or, in JSON and in braces, in quotes. All other lines of the file stay the same.
 func Manifest(src []byte, line int, texts map[awsauth.Section]string) ([]byte, error) {
 	return changeFile(src, func(file string) (string, error) {
 		for _, s := range awsauth.Sections() {
@@ -45,7 +45,8 @@ func changeFile(src []byte, change func(file string) (string, error)) ([]byte, e
 	return []byte(file), nil
 }
 
-// setSection returns a file in which one section has another text.
+// setSection returns a file in which one section of the aws-auth at a line has another text. It tries several forms of writing the text. It
+// returns an error if none of them changes this text and nothing else.
 func setSection(file string, line int, s awsauth.Section, text string) (string, error) {
 	refuse := func(reason string) error { return &RefusedError{s, -1, reason} }
 	if !utf8.ValidString(text) {
@@ -64,17 +65,17 @@ func setSection(file string, line int, s awsauth.Section, text string) (string, 
 	return "", refuse("its text is written in a form that this program does not change safely; write it as " + string(s) + ": |")
 }
 
-// manifest writes the text of a section in a file.
+// manifest writes the text of a section in a file. Its methods return "" if they can't write the text.
 type manifest struct {
 	file    string
-	object  *awsauth.Span
-	json    bool
+	object  *awsauth.Span // the aws-auth in the file
+	json    bool          // the aws-auth is JSON
 	section awsauth.Section
-	text    string
-	brk     string
+	text    string // the new text of the section
+	brk     string // the line break of the file
 }
 
-// last returns the last key of a mapping with a name, and its value.
+// last returns the last key with a name in a mapping, and its value. It returns nil if the mapping has no such key.
 func last(mapping *awsauth.Span, name string) (key, value *awsauth.Span) {
 	if mapping.Kind != awsauth.MappingSpan {
 		return nil, nil
@@ -87,7 +88,8 @@ func last(mapping *awsauth.Span, name string) (key, value *awsauth.Span) {
 	return nil, nil
 }
 
-// forms returns the ways to write the text, the best one first. Each returns the file, or "" if it is not possible.
+// forms returns functions that write the text in different forms. The best form comes first. Each function returns the new file, or "" if it
+// can't write this form.
 func (m *manifest) forms() []func() string {
 	_, data := last(m.object, "data")
 	switch {
@@ -115,7 +117,7 @@ func (m *manifest) forms() []func() string {
 	return nil
 }
 
-// formsIn returns the ways to write the text in a mapping that has keys.
+// formsIn does what forms does, for a data that already has keys.
 func (m *manifest) formsIn(data *awsauth.Span) []func() string {
 	key, value := last(data, string(m.section))
 	indent := column(m.file, data.Items[0].Mark)
@@ -139,7 +141,7 @@ func (m *manifest) formsIn(data *awsauth.Span) []func() string {
 	}
 }
 
-// name returns a key.
+// name returns a key, in quotes if the aws-auth is JSON.
 func (m *manifest) name(key string) string {
 	if m.json {
 		return `"` + key + `"`
@@ -159,7 +161,7 @@ func (m *manifest) colon() string {
 	return colon
 }
 
-// quoted returns the text in quotes.
+// quoted returns the text of the section in quotes.
 func (m *manifest) quoted() string {
 	if !m.json {
 		return doubleQuoted(m.text)
@@ -173,10 +175,10 @@ func (m *manifest) quoted() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// quotedPair returns the key with the text in quotes. The argument is the indentation, which it does not need.
+// quotedPair returns the section's key and its text in quotes. The parameter is there so that it has the same type as literal.
 func (m *manifest) quotedPair(int) string { return string(m.section) + ": " + m.quoted() }
 
-// addToFlow adds a pair at the end of a mapping in braces.
+// addToFlow returns the file with one more pair at the end of a mapping in braces. pair is the text of a key and its value.
 func (m *manifest) addToFlow(mapping *awsauth.Span, pair string) string {
 	items := mapping.Items
 	n := len(items)
@@ -194,12 +196,13 @@ func (m *manifest) addToFlow(mapping *awsauth.Span, pair string) string {
 	return apply(m.file, []splice{{items[n-1].End, items[n-1].End, sep + pair}})
 }
 
-// afterValue returns the end of the last line of a block mapping.
+// afterValue returns the end of the last line of a mapping without braces. ok is false if other text follows the mapping in that line.
 func (m *manifest) afterValue(mapping *awsauth.Span) (at int, ok bool) {
 	return endOfLine(m.file, mapping.Items[len(mapping.Items)-1].End)
 }
 
-// addKey adds the section below the last key of data.
+// addKey returns the file with the section below the last key of data. write returns the section's key and text for a column, and indent is that
+// column.
 func (m *manifest) addKey(data *awsauth.Span, indent int, write func(int) string) string {
 	at, ok := m.afterValue(data)
 	if !ok {
@@ -208,7 +211,7 @@ func (m *manifest) addKey(data *awsauth.Span, indent int, write func(int) string
 	return apply(m.file, []splice{{at, at, m.brk + strings.Repeat(" ", indent) + write(indent)}})
 }
 
-// addKeyFirst adds the section above the first key of data.
+// addKeyFirst returns the file with the section above the first key of data. Its parameters are those of addKey.
 func (m *manifest) addKeyFirst(data *awsauth.Span, indent int, write func(int) string) string {
 	at := lineStart(m.file, data.Items[0].Mark)
 	if !blank(m.file[at:data.Items[0].Mark]) {
@@ -217,7 +220,7 @@ func (m *manifest) addKeyFirst(data *awsauth.Span, indent int, write func(int) s
 	return apply(m.file, []splice{{at, at, strings.Repeat(" ", indent) + write(indent) + m.brk}})
 }
 
-// addData adds data with the section below the last key of the object.
+// addData returns the file with the key data and the section in it, below the last key of the object. write is as in addKey.
 func (m *manifest) addData(write func(int) string) string {
 	if len(m.object.Items) == 0 {
 		return ""
@@ -231,7 +234,7 @@ func (m *manifest) addData(write func(int) string) string {
 	return apply(m.file, []splice{{at, at, text}})
 }
 
-// fillData writes the section below data, which is empty.
+// fillData returns the file with the section in data, which is empty. write is as in addKey.
 func (m *manifest) fillData(data *awsauth.Span, write func(int) string) string {
 	at, ok := endOfLine(m.file, data.End)
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// write returns a value as a scalar on one line. It uses the quotes q, unless the value needs others. A value without quotes must have the
-// same meaning in every version of YAML. flow reports that the value is in brackets or braces.
+// write returns a value as a scalar on one line. It uses the quotes q if the value can stand in them, and otherwise double quotes. It leaves
+// out the quotes only if every version of YAML reads the value as this text. flow reports that the value is in brackets or braces.
 func write(value string, q awsauth.Quote, flow bool) string {
 	printable := !strings.ContainsFunc(value, func(r rune) bool { return !unicode.IsPrint(r) })
 	switch {
@@ -45,7 +45,8 @@ func doubleQuoted(value string) string {
 	return b.String() + `"`
 }
 
-// plainSafe reports whether YAML reads a text without quotes as this text. It returns false for many others, too.
+// plainSafe reports whether every version of YAML certainly reads a value without quotes as this text. It also returns false for many values
+// that would need no quotes. flow reports that the value is in brackets or braces.
 func plainSafe(value string, flow bool) bool {
 	if value == "" || value[len(value)-1] == ':' || awsauth.ReadsAsOtherType(value) {
 		return false

@@ -11,26 +11,26 @@ import (
 
 // style is the way in which an entry or an account is written.
 type style struct {
-	flow  bool   // in braces
-	inner bool   // the list is in brackets, so that every value is in a flow
-	brk   string // the line break
-	pad   string // between the dash and the first key
-	order []string
+	flow  bool     // an entry is in braces
+	inner bool     // the list is in brackets, so an entry has no dash
+	brk   string   // the line break
+	pad   string   // the spaces between the dash and the first key
+	order []string // the order of arn, username and groups
 	key   awsauth.Quote
 	// template is the style of values with a template, which many people quote because YAML gives braces a meaning.
 	template awsauth.Quote
-	quote    map[string]awsauth.Quote // by arn, username, groups and account
+	quote    map[string]awsauth.Quote // the quotes of values, by arn, username, groups and account
 
-	open, colon, separator, end string // of a mapping in braces
+	open, colon, separator, end string // the texts between the parts of an entry in braces
 
 	groupsFlow                       bool
-	groupsOpen, groupsSep, groupsEnd string // of groups in brackets
-	groupIndent                      int    // of the dashes of groups, beyond the keys
+	groupsOpen, groupsSep, groupsEnd string // the texts between the parts of groups in brackets
+	groupIndent                      int    // the number of spaces from the column of the keys to the dashes of groups
 }
 
 const arnField = "arn"
 
-// field returns arn, username, groups or "" for a key.
+// field returns arn for the keys rolearn and userarn, and the key itself for username and groups. For other keys it returns "". It ignores case.
 func field(key string) string {
 	switch key = strings.ToLower(key); key {
 	case "rolearn", "userarn":
@@ -41,7 +41,8 @@ func field(key string) string {
 	return ""
 }
 
-// styleOf returns the style of the last element that is a mapping or, for accounts, of the last element.
+// styleOf returns the style in which a new element fits the list: that of the last entry or, for accounts, the quotes of the last account. In
+// a text without elements it returns a default style.
 func (l *list) styleOf() style {
 	st := style{
 		brk: lineBreak(l.text), pad: " ", colon: ": ", separator: ", ", groupsSep: ", ", quote: map[string]awsauth.Quote{"account": awsauth.DoubleQuoted},
@@ -84,7 +85,7 @@ var (
 	colonOnly = regexp.MustCompile(`^[ \t]*:[ \t]*$`)
 )
 
-// like takes over the style of an entry.
+// like sets the style to that of an entry.
 func (st *style) like(text string, item *awsauth.Span) {
 	st.flow = st.inner || item.Flow
 	keys := item.Items
@@ -105,7 +106,7 @@ func (st *style) like(text string, item *awsauth.Span) {
 			st.quote[name] = plainOrQuoted(value.Quote)
 		}
 		if name == "username" && needsQuotes(value, st.flow) {
-			delete(st.quote, name) // another username may need none
+			delete(st.quote, name) // the quotes are not a matter of style: another username may need none
 		}
 	}
 	if _, ok := st.quote["username"]; !ok {
@@ -133,7 +134,7 @@ func take(to *string, pattern *regexp.Regexp, text string) {
 	}
 }
 
-// groupsLike takes over the style of the groups of an element, if it has any.
+// groupsLike sets the style of groups to that of an element. It returns false if the element has no list of groups.
 func (st *style) groupsLike(text string, item *awsauth.Span) bool {
 	if item.Kind != awsauth.MappingSpan {
 		return false
@@ -167,7 +168,8 @@ func needsQuotes(s *awsauth.Span, flow bool) bool {
 	return s.Kind == awsauth.ScalarSpan && (strings.ContainsAny(s.Value, "{}") || !plainSafe(s.Value, flow))
 }
 
-// quoteOf returns the style of the scalars of a list, or other if all of them may need quotes.
+// quoteOf returns the quotes of the first scalar of a list that needs none. It returns other if all scalars may need quotes, because then
+// their quotes show no style.
 func quoteOf(items []*awsauth.Span, flow bool, other awsauth.Quote) awsauth.Quote {
 	for _, item := range items {
 		if item.Kind == awsauth.ScalarSpan && !needsQuotes(item, flow) {
@@ -177,7 +179,7 @@ func quoteOf(items []*awsauth.Span, flow bool, other awsauth.Quote) awsauth.Quot
 	return other
 }
 
-// templateQuote returns the style of the last value with a template.
+// templateQuote returns the quotes of the last value with a template, or Unquoted if no such value has quotes.
 func templateQuote(s *awsauth.Span) awsauth.Quote {
 	if s.Kind == awsauth.ScalarSpan && strings.Contains(s.Value, "{{") {
 		return plainOrQuoted(s.Quote)
@@ -190,7 +192,7 @@ func templateQuote(s *awsauth.Span) awsauth.Quote {
 	return awsauth.Unquoted
 }
 
-// value returns a value of a field in the style.
+// value returns the text of a value of a field, with the quotes of the style.
 func (st *style) value(name, value string, flow bool) string {
 	q := st.quote[name]
 	if q == awsauth.Unquoted && strings.Contains(value, "{{") {
@@ -209,7 +211,7 @@ func plainOrQuoted(q awsauth.Quote) awsauth.Quote {
 // column returns the number of bytes before an offset in its line.
 func column(text string, at int) int { return at - lineStart(text, at) }
 
-// entry returns the text of an entry. margin is the text before its dash. The text of an entry in a list in brackets has no dash.
+// entry returns the text of an entry, with its dash. In a list in brackets, an entry has no dash. margin is the text before the dash.
 func (st *style) entry(e awsauth.Entry, margin string) string {
 	var pairs []string
 	indent := margin + strings.Repeat(" ", 1+len(st.pad))
@@ -237,7 +239,7 @@ func (st *style) entry(e awsauth.Entry, margin string) string {
 	return margin + "-" + st.pad + strings.Join(pairs, st.brk+indent)
 }
 
-// groups returns the key with groups.
+// groups returns the text of the key groups with its list. key is the key with its quotes, and indent is the text before it.
 func (st *style) groups(key string, groups []string, indent string) string {
 	if st.flow || st.groupsFlow {
 		return key + st.colon + st.flowGroups(groups)

@@ -10,7 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// corrects reports whether the findings of one version are corrected in the next one, and nothing else got worse.
+// corrects reports whether a version no longer has the findings of the version before, has no new denial, and keeps every access as keepsAccess
+// demands.
 func corrects(before, after *version, findings []validate.Finding) bool {
 	fixed := make(map[string]int)
 	for _, f := range findings {
@@ -80,12 +81,12 @@ func count(findings []validate.Finding, rule string) (n int) {
 	return n
 }
 
-// ofLayout are the rules about the layout of a text. A finding of such a rule after a correction shows that the correction gave the text another
-// meaning than its author.
+// ofLayout are the rules about the layout of a text. If a correction causes a finding of such a rule, it probably gave the text a meaning that
+// its author did not intend.
 var ofLayout = []string{"yaml-syntax", "not-a-list", "trailing-content", "not-a-mapping", "duplicate-key", "folded-line", "wrong-type", "missing-arn", "unknown-key"}
 
-// newDenials returns the denials that a version has and the version before had not. It leaves out a denial of an element that the authenticator
-// did not load before, unless it is about the layout: the fault was there already, hidden by the other one.
+// newDenials returns the denials that a version has and that the version before lacks. If the authenticator did not load an element before, the
+// element's faults were there already, but no rule reported them. newDenials returns such a fault only if it is one of the layout.
 func newDenials(before, after *version) (list []validate.Finding) {
 	known := make(map[string]int)
 	for _, f := range before.findings {
@@ -176,8 +177,8 @@ func entryAt(m *awsauth.Map, s awsauth.Section, index int) *awsauth.Entry {
 	return nil
 }
 
-// onlyGains reports whether a principal loses nothing but the values that come from a fault in the layout: an empty username or group, and one
-// into which YAML folded another line.
+// onlyGains reports whether a principal keeps its username and all groups. It ignores the loss of values that come only from a wrong layout: an
+// empty username or group, and one into which YAML folded another line.
 func onlyGains(c awsauth.AccessChange) bool {
 	artefact := func(value string) bool { return value == "" || strings.ContainsAny(value, " \n") }
 	if slices.ContainsFunc(c.Lost, func(group string) bool { return !artefact(group) }) {

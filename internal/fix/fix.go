@@ -1,7 +1,9 @@
-// Package fix follows the hints of findings that leave no choice: it applies the corrections of [validate.Corrections] to the text of aws-auth.
+// Package fix makes the corrections of [validate.Corrections] in the text of aws-auth. These are the edits that follow the hints of findings,
+// if a hint leaves no choice.
 //
 // It keeps a correction only if the finding is gone afterwards, no new denial appeared, and every principal that could log in before keeps its
-// access, except for the values that the correction changes. The package is pure: it has no files, network, clock or log.
+// access. Only the principal of the corrected element may get the corrected username or groups. The package is pure: it has no files, network,
+// clock or log.
 package fix
 
 import (
@@ -17,8 +19,8 @@ import (
 type Result struct {
 	// Object is the object after the corrections, without positions in a file.
 	Object *awsauth.Object
-	// Fixed are the findings that were corrected, in the order of the corrections. Those that appeared only after another correction have no line
-	// and column.
+	// Fixed are the corrected findings, in the order of the corrections. A finding that appeared only after another correction has no line and
+	// column, because it has no place in the original text.
 	Fixed []validate.Finding
 	// Untried is the number of findings with a correction that was neither made nor refused, because the run reached its limit of work.
 	Untried int
@@ -26,7 +28,7 @@ type Result struct {
 	Renamed map[string]string
 }
 
-// Texts returns the texts of the sections of the result that differ from those of the object before, or that it did not have.
+// Texts returns the new texts of the sections that the corrections changed or added. before is the object before the corrections.
 func (r Result) Texts(before *awsauth.Object) map[awsauth.Section]string {
 	texts := make(map[awsauth.Section]string)
 	for _, s := range awsauth.Sections() {
@@ -48,7 +50,8 @@ const (
 // maxBundle is more than the corrections of the largest object.
 const maxBundle = 1 << 20
 
-// Object corrects all findings of an object whose hint leaves no choice.
+// Object corrects the findings of an object whose hint leaves no choice. It leaves out a correction that would take access away or cause a new
+// denial.
 func Object(o *awsauth.Object, policy validate.Policy) Result {
 	return object(o, policy, versionsWithin(maxEvaluated, o, minVersions, maxVersions))
 }
@@ -109,7 +112,7 @@ func (r *run) newVersion(o *awsauth.Object) *version {
 	return &version{object: o, loaded: loaded, findings: findings}
 }
 
-// with returns the version with other texts and keys.
+// with returns the version v with other texts and, if rename is not empty, with the key rename of data renamed to the key to.
 func (r *run) with(v *version, texts awsauth.Texts, rename, to string) *version {
 	r.left--
 	o := v.object.WithoutPositions()
@@ -124,7 +127,7 @@ func (r *run) with(v *version, texts awsauth.Texts, rename, to string) *version 
 	return r.newVersion(o)
 }
 
-// id identifies a finding among those whose correction failed.
+// id returns a text that identifies a finding of one version.
 func id(f *validate.Finding) string { return f.Rule + "\x00" + f.Path + "\x00" + f.Message }
 
 // round makes the corrections of one kind that don't depend on each other. It returns false if there is nothing left to correct, or if the run

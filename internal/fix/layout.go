@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// maxSearched limits the bytes of the versions that repair evaluates, in a text with several probable meanings.
+	// maxSearched limits the versions of an object that repair evaluates, by the sum of their bytes.
 	maxSearched = 4 << 20
 	// minSteps and maxSteps limit the number of versions.
 	minSteps, maxSteps = 8, 200
 )
 
-// repair corrects a fault in the layout of a text. The text can have several faults, of which the rules report only the first. So repair
-// corrects them one after the other, and keeps the result only if the whole text is then read. If the text has several probable meanings that
-// give different access, repair changes nothing.
+// repair corrects the wrong layout of a text. The text can have several faults of layout, and the rules report only the first one. So repair
+// corrects them one after the other. It keeps the result only if the authenticator then reads the whole text. If the text has several probable
+// meanings that give different access, repair changes nothing.
 func (r *run) repair(f validate.Finding) {
 	s := &search{run: r, finding: f, steps: min(versionsWithin(maxSearched, r.now.object, minSteps, maxSteps), r.left)}
 	s.visit(r.now, f)
@@ -32,12 +32,13 @@ func (r *run) repair(f validate.Finding) {
 type search struct {
 	run       *run
 	finding   validate.Finding
-	steps     int // the number of versions that it may still evaluate
-	settled   *version
-	ambiguous bool // whether two versions without faults give different access
+	steps     int      // the number of versions that it may still evaluate
+	settled   *version // the first version without faults in the layout; nil if there is none yet
+	ambiguous bool     // two versions without faults in the layout give different access
 }
 
-// visit follows the hint of a fault in a version in every probable way.
+// visit makes every probable correction of a fault in the layout of version v. In a corrected version that shows a further fault, it visits that
+// fault. It settles a version without such a fault.
 func (s *search) visit(v *version, f validate.Finding) {
 	for _, texts := range f.Correction.Repairs() {
 		if s.steps == 0 || s.ambiguous {
@@ -60,7 +61,7 @@ func (s *search) visit(v *version, f validate.Finding) {
 	}
 }
 
-// settle adds a version without faults in the layout.
+// settle records a version without faults in the layout. If it gives other access than the settled version, the search becomes ambiguous.
 func (s *search) settle(v *version) {
 	switch {
 	case !corrects(s.run.now, v, []validate.Finding{s.finding}):

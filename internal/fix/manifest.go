@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Manifest corrects the aws-auth that begins at a line of a file; see [awsauth.Manifest]. It changes only the lines of the corrected texts. It
-// returns an error if it can't write the corrected texts in the form that the file has.
+// Manifest corrects the aws-auth that begins at a line of a file; see [awsauth.Manifest]. It returns the new file, in which only the lines of the
+// corrected texts differ. It returns an error if the file has a form in which it can't write these texts.
 func Manifest(src []byte, line int, policy validate.Policy) ([]byte, Result, error) {
 	o, err := manifestAt(src, line)
 	if err != nil {
@@ -47,7 +47,7 @@ func manifestAt(src []byte, line int) (*awsauth.Object, error) {
 	return nil, fmt.Errorf("no aws-auth begins in line %d", line)
 }
 
-// renameKey renames a key under data.
+// renameKey returns the file with a key under data renamed. It returns an error if it can't find the key's text in the file.
 func renameKey(src []byte, line int, from, to string) ([]byte, error) {
 	o, err := manifestAt(src, line)
 	if err != nil {
@@ -98,7 +98,8 @@ func writeLiterals(src []byte, line int, o *awsauth.Object, policy validate.Poli
 
 var errNoList = errors.New("no list in block style below the key")
 
-// writeLiteral writes | after the key of a finding, and indents the list below it.
+// writeLiteral returns the file with | after the key of a finding, and with the list below the key indented. It returns an error if the list has
+// another form.
 func writeLiteral(src []byte, f validate.Finding) ([]byte, error) {
 	start, end := awsauth.OffsetAt(string(src), f.Line, 1), len(src)
 	if n := bytes.IndexByte(src[start:], '\n'); n >= 0 {
@@ -122,7 +123,7 @@ func writeLiteral(src []byte, f validate.Finding) ([]byte, error) {
 		}
 		pending += text
 		next += len(text)
-		if !comment { // comments and empty lines belong to the list only if the list goes on after them
+		if !comment { // comments and empty lines belong to the list only if a line of the list follows them
 			list, pending, last = list+pending, "", next
 		}
 	}
@@ -134,7 +135,7 @@ func writeLiteral(src []byte, f validate.Finding) ([]byte, error) {
 	return []byte(string(src[:at]) + " |" + string(src[at:end+1]) + list + string(src[last:])), nil
 }
 
-// indented returns lines with more spaces before each line that is not empty.
+// indented returns the lines with by more spaces before each line that is not empty.
 func indented(lines string, by int) string {
 	var b strings.Builder
 	for line := range strings.Lines(lines) {

@@ -23,9 +23,11 @@ const (
 	Unknown   Comparison = "unknown"   // a field of the access entry is not known
 )
 
-// compare compares the existing access entry of a principal with the principal's access by aws-auth. If they differ, it adds a problem. If
-// they are equal, it removes the other problems, because the access entry exists already. It keeps them if a part of aws-auth can't be
-// evaluated. If IAM has no such principal, compare returns Stale and adds no problem, because addARN has already added one.
+// compare compares the existing access entry of a principal with the principal's access by aws-auth.
+//   - If they differ, it adds a problem.
+//   - If they are equal, it removes the target's other problems, because the access entry exists already. But if a part of aws-auth can't be
+//     evaluated, the problems stay.
+//   - If IAM has no such principal, it returns Stale and adds no problem, because addARN has already added one.
 func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry, found *Found) Comparison {
 	if found != nil && found.Missing() {
 		return Stale

@@ -116,8 +116,8 @@ func (p *planner) addGroups(t *target, arn awsauth.ARN) {
 	t.addLost(strange, "the groups %s are empty or have characters that are not printable, and it is not known whether EKS keeps them")
 }
 
-// addLost adds a problem for groups that the access entry can't have. It adds none if the list is empty. format is the reason for
-// fmt.Sprintf, whose argument is the quoted groups.
+// addLost adds a problem for groups that the access entry can't have. If groups is empty, it adds none. format is the reason of the problem;
+// its %s stands for the groups in quotes.
 func (t *target) addLost(groups []string, format string) {
 	if len(groups) == 0 {
 		return

@@ -20,7 +20,7 @@ type Input struct {
 	Cluster *access.Cluster
 	// Account and Partition are the account and partition of the cluster. They are empty if they are not known.
 	Account, Partition string
-	// IAM has the results of the lookups in IAM. The keys are results of [awsauth.PrincipalKey]. It is nil if there were no lookups.
+	// IAM has the results of the lookups in IAM, by the [awsauth.PrincipalKey] of the principal. It is nil if there were no lookups.
 	IAM map[string]Found
 	// NoRolePaths means that the user asserts that no role has a path. It is for users who can't read IAM. It has no effect on roles of
 	// IAM Identity Center, because these always have a path.

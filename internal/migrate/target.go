@@ -25,7 +25,7 @@ type problem struct {
 }
 
 // choice is an option of a problem. option and change are the texts of [Option]. apply changes a copy of the target's access entry into
-// the access entry for this option. It is nil if the option has no access entry in the plan.
+// the access entry for this option. apply is nil if the plan has no access entry for this option.
 type choice struct {
 	option, change string
 	apply          func(*Entry)

@@ -14,7 +14,8 @@ import (
 // Operation is the operation of an AdmissionRequest, as admission.k8s.io/v1 names it.
 type Operation string
 
-// The operations. Document is not an operation of Kubernetes. With it, the rules evaluate one version alone.
+// The operations. Document is not an operation of Kubernetes: a Change with it has no old version, and the rules
+// evaluate its New alone.
 const (
 	Document Operation = ""
 	Create   Operation = "CREATE"
@@ -100,8 +101,9 @@ func (r Requester) extra(key string) string {
 	return ""
 }
 
-// ARN returns the requester's ARN, preferably the canonical one. The authenticator puts it into userInfo.extra
-// (aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint). ARN returns "" if userInfo has none.
+// ARN returns the ARN of the requester's user or role. If userInfo.extra has only the ARN of a session, it returns that.
+// It returns "" if userInfo.extra has no ARN. The authenticator writes both ARNs there (aws-iam-authenticator v0.7.18,
+// pkg/server/server.go, authenticateEndpoint).
 func (r Requester) ARN() string {
 	if arn := r.extra("canonicalArn"); arn != "" {
 		return arn
@@ -142,11 +144,11 @@ type Policy struct {
 	AdminGroups []string
 	// Rules maps rule ids to severities. Such a severity replaces the rule's own.
 	Rules map[string]Severity
-	// AccessEntries are the ARNs of principals for which the operator declares an EKS access entry. The path of a role
-	// does not count. No rule counts the access of these principals as lost. If Cluster is set, the guard ignores
-	// AccessEntries.
+	// AccessEntries are the ARNs of principals for which the operator declares an EKS access entry. A role may be
+	// written with or without its path. No rule counts the access of these principals as lost. If Cluster is set, the
+	// guard ignores AccessEntries.
 	AccessEntries []string
-	// Cluster is the access that EKS shows for the cluster. It is nil if this access is unknown.
+	// Cluster holds the cluster's authentication mode and access entries. It is nil if the guard doesn't know them.
 	Cluster *access.Cluster
 	// ClusterUnknown is the reason why the guard could not read Cluster. It is empty if the guard has read Cluster, or
 	// if the configuration does not tell the guard to read it.
@@ -154,13 +156,13 @@ type Policy struct {
 	// OverrideGroups are the groups whose members may break the glass. An empty list means system:masters.
 	OverrideGroups []string
 	// OverridePrincipals are the ARNs of principals that may break the glass, in addition to the members of
-	// OverrideGroups. The path of a role does not count.
+	// OverrideGroups. A role may be written with or without its path.
 	OverridePrincipals []string
 	// OverrideByRight also allows requesters with the right break-glass on aws-auth to break the glass. The guard asks
 	// the API server whether a requester has the right.
 	OverrideByRight bool
-	// BypassGroup is the group whose changes the API server does not send to the guard. Empty means
-	// [DefaultBypassGroup].
+	// BypassGroup is the group whose changes the API server sends only to the observing webhook, which refuses
+	// nothing. Empty means [DefaultBypassGroup].
 	BypassGroup string
 	// IAMMode is the severity of the finding that a changed principal does not exist in IAM. With Off or "" the guard
 	// does not ask IAM.

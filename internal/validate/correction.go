@@ -2,37 +2,39 @@ package validate
 
 import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 
-// Correction is the exact correction of a finding: the change of aws-auth that a person makes who follows the hint. A finding has none if the
-// hint leaves a choice. Only one of the fields from Replace on is set.
+// Correction is the edit of aws-auth by which a person follows the hint of a finding. A finding has a correction only if its hint leaves no
+// choice. The fields from Replace on describe one kind of edit each: MoveTo with ARN, Rename with To, and every other field alone. Only the
+// fields of one kind are set.
 type Correction struct {
-	// Section and Index are the element that the correction changes. Index is -1 if it changes the text as a whole.
+	// Section and Index name the element that the correction changes. Index is -1 if the correction changes a whole text.
 	Section awsauth.Section
 	Index   int
-	// Values reports that the correction changes the username or the groups of the element. Otherwise no principal that could log in before
-	// may get other access, except that a principal may gain the groups and the username that the text already held.
+	// Values reports that the correction changes the username or the groups of the element. A correction without Values may change the access
+	// of a principal in one way only: the principal gains a username and groups that the text already held.
 	Values bool
 	// Replace are changes within the text of the section.
 	Replace []awsauth.Replacement
-	// Set is the new value of a key of the element, if the text has it on several lines.
+	// Set replaces a value that stands on several lines: its Path is the key of the element, and its Value is the new value.
 	Set *awsauth.Scalar
-	// Groups are the new groups of the element, if the text has a value on several lines in place of the list.
+	// Groups are the new groups of the element. They replace a value that stands on several lines and is not a list.
 	Groups []string
-	// Remove reports that the element is removed.
+	// Remove reports that the correction removes the element.
 	Remove bool
-	// MoveTo is the section to which the element moves, with the ARN.
+	// MoveTo is the section to which the correction moves the element. ARN is the ARN that the element has there.
 	MoveTo awsauth.Section
 	ARN    string
-	// Rename is a key under data, and To its new name.
+	// Rename is a key under data, and To is its new name.
 	Rename, To string
-	// Literal is a key under data whose value is a list instead of a text. Only a file can have it.
+	// Literal is a key under data whose value is a list. The correction turns the list into a text. Only a file can have such a value, because
+	// the API server refuses it.
 	Literal string
-	// Repairs returns the texts of the sections after the correction of a fault in the layout of the text. There are several if the layout has
-	// several probable meanings; then the correction is exact only if all of them give the same access.
+	// Repairs returns the possible texts of the sections after the correction of a wrong layout, such as a wrong indentation. It returns
+	// several if the layout has several probable meanings. Then the correction is exact only if all of them give the same access.
 	Repairs func() []awsauth.Texts
 }
 
-// Corrections evaluates an object alone, as [Evaluate] does for [Document], and adds to each finding its exact correction, if it has one. The
-// findings are otherwise those of Evaluate.
+// Corrections returns the findings that [Evaluate] returns for the object with the operation [Document]. Each finding whose hint leaves no
+// choice also has its correction.
 func Corrections(o *awsauth.Object, policy Policy) []Finding {
 	_, findings := LoadWithCorrections(o, policy, nil)
 	return findings
@@ -58,14 +60,15 @@ func (p *Pass) correct(c Correction) {
 	}
 }
 
-// correctText adds the correction of a fault of a whole text.
+// correctText adds the correction of a wrong layout to the last finding; see Correction.Repairs. It does nothing if repairs returns no texts.
 func (p *Pass) correctText(s awsauth.Section, repairs func() []awsauth.Texts) {
 	if p.corrects && len(repairs()) > 0 {
 		p.correct(Correction{Section: s, Index: -1, Repairs: repairs})
 	}
 }
 
-// correctValue adds the correction that writes another value. values reports that the value is a username or group, and not an ARN or account.
+// correctValue adds the correction that writes another value in place of a field. values reports that the field is a username or a group, and
+// not an ARN or an account. correctValue does nothing if the field's text has a form that can't be replaced, such as an alias in a list.
 func (p *Pass) correctValue(f awsauth.Field, value string, values bool) {
 	if !p.corrects {
 		return
@@ -78,7 +81,7 @@ func (p *Pass) correctValue(f awsauth.Field, value string, values bool) {
 	}
 }
 
-// correctKey adds the correction that renames a key of an element.
+// correctKey adds the correction that renames a key of an element. It does nothing if the key stands on several lines or is an alias.
 func (p *Pass) correctKey(key awsauth.Field, name string) {
 	if !p.corrects {
 		return

@@ -6,7 +6,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// correctItems adds the correction that writes several items in place of one in a list.
+// correctItems adds the correction that replaces one item of a list by several. It leaves out items without a name.
 func (p *Pass) correctItems(f awsauth.Field, items []string) {
 	if !p.corrects {
 		return
@@ -23,10 +23,11 @@ func (p *Pass) correctItems(f awsauth.Field, items []string) {
 	}
 }
 
-// correctGroups adds the correction that writes groups as a list in place of one text.
+// correctGroups adds the correction that replaces the value of the key groups, which is one text, by a list. It does nothing if groups is
+// empty.
 func (p *Pass) correctGroups(f awsauth.Field, groups []string) {
 	s, index := f.Element()
-	lines := strings.HasPrefix(strings.TrimSpace(f.Value), "-") // the text is below the key
+	lines := strings.HasPrefix(strings.TrimSpace(f.Value), "-") // the text stands on the lines below the key
 	if r, ok := f.WriteList(groups); ok && len(groups) > 0 && !lines {
 		p.correct(Correction{Section: s, Index: index, Values: true, Replace: []awsauth.Replacement{r}})
 	} else if len(groups) > 0 {
@@ -34,23 +35,24 @@ func (p *Pass) correctGroups(f awsauth.Field, groups []string) {
 	}
 }
 
-// correctLine adds the correction of a group into which YAML folds the next group.
+// correctLine adds the correction that separates a group from the next one, if YAML folds the next line into the group.
 func (p *Pass) correctLine(group awsauth.Field) {
 	s, _ := group.Element()
 	p.correctText(s, group.AlignFolded)
 }
 
-// correctFolded adds the correction of a value into which YAML folds the groups of the element.
+// correctFolded adds the correction that separates a value from the groups of the element, if YAML folds their lines into the value.
 func (p *Pass) correctFolded(m awsauth.Mapping, f awsauth.Field) {
 	p.correctText(m.Entry.Section, func() []awsauth.Texts { return m.MoveFolded(f) })
 }
 
-// correctSection adds the correction that moves an element to another section.
+// correctSection adds the correction that moves an element to another section. arn is the ARN that the element has there.
 func (p *Pass) correctSection(m awsauth.Mapping, to awsauth.Section, arn string) {
 	p.correct(Correction{Section: m.Entry.Section, Index: m.Entry.Index, MoveTo: to, ARN: arn})
 }
 
-// correctDataKey adds the correction that renames a key under data, unless the object has the other key, too.
+// correctDataKey adds the correction that renames a key under data. It does nothing if the object also has a key with the new name, or another
+// misspelling of that name.
 func (p *Pass) correctDataKey(key awsauth.Scalar, name string) {
 	if !p.corrects {
 		return

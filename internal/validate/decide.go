@@ -8,8 +8,8 @@ type circumstances struct {
 	// observed reports that the review came on the path of the webhook that never refuses a change. The API server
 	// sends the requests of EKS and of the bypass group there.
 	observed bool
-	// restore reports that the guard itself restores a version. Such a change is exempt. Otherwise every fault of the
-	// restored version that the current version lacks would count as new.
+	// restore reports that the guard itself restores a version. The guard admits such a change even if the restored
+	// version has faults that the current version lacks.
 	restore bool
 	// breakGlass is the reason with which a requester overrules every denial. It is empty if the requester gives no
 	// reason or may not break the glass.
@@ -28,9 +28,9 @@ func circumstancesOf(c Change, policy Policy) circumstances {
 // admits a request that it can't decode; see [NeverRefused].
 func (c circumstances) exempt() bool { return c.exemption() != "" }
 
-// NeverRefused reports whether the guard admits a change even if it can't evaluate the change. This is so for a request
-// on the observing path and for a request by EKS. A restore, or a request in mode warn, is still refused if the guard
-// can't decode it.
+// NeverRefused reports whether the guard admits a change even if it can't decode or evaluate the change. It returns true
+// for a request on the observing path and for a request by EKS. It returns false for a restore and for mode warn: the
+// guard refuses such a request if it can't decode it.
 func NeverRefused(c Change) bool { return c.Observed || c.Requester.IsEKS() }
 
 // exemption returns the reason why the change is never refused, or "" if it can be refused.
@@ -49,8 +49,8 @@ func (c circumstances) exemption() string {
 }
 
 // asksIAM reports whether the guard asks IAM about the principals of the change. mode is the policy's IAMMode. The
-// guard does not ask about changes by EKS, the bypass group or the guard itself, because they are never refused and a
-// lookup would only delay them.
+// guard does not ask about changes by EKS, the bypass group or the guard itself: the answer can't lead to a refusal, and
+// the lookup would only delay the change.
 func (c circumstances) asksIAM(mode Severity) bool {
 	return mode != "" && mode != Off && !c.eks && !c.observed && !c.restore
 }
@@ -58,15 +58,15 @@ func (c circumstances) asksIAM(mode Severity) bool {
 // decision is the outcome of a review.
 type decision struct {
 	action Action
-	// wouldDeny are the sorted ids of the rules whose denials became warnings because the change is exempt.
+	// wouldDeny holds the sorted ids of the rules whose denials became warnings because the change is exempt.
 	wouldDeny []string
 	// brokeGlass reports that the denials became warnings because the requester broke the glass.
 	brokeGlass bool
 }
 
-// decide returns the outcome, and gives the findings their final severity and order. Only decide turns denials into
-// warnings because of an exemption or break-glass. overruled reports whether the request used an override such as
-// allow-removal.
+// decide returns the outcome, and gives the findings their final severity and order. It turns denials into warnings if
+// the change is exempt, or if the requester broke the glass. overruled reports whether the request used an override such
+// as allow-removal.
 func decide(c circumstances, findings []Finding, overruled bool) decision {
 	d := decision{brokeGlass: c.breakGlass != ""}
 	denied := Verdict{Findings: findings}.Denied()
@@ -89,7 +89,7 @@ func decide(c circumstances, findings []Finding, overruled bool) decision {
 	return d
 }
 
-// soften turns denials into warnings. exemption is the reason that it records in each of them.
+// soften turns denials into warnings, and sets Exempt of each of these to exemption.
 func soften(findings []Finding, exemption string) {
 	for i := range findings {
 		if f := &findings[i]; f.Severity == Deny {

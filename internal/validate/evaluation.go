@@ -11,7 +11,8 @@ import (
 // IAM about the principals of [Evaluation.ChangedPrincipals], and the API server about the requester's right.
 type Evaluation struct {
 	rules *ruleRun
-	// decoded reports that the content of the two versions differs and was decoded.
+	// decoded reports that both versions are decoded. It is false if an update keeps the content of aws-auth, or if
+	// the guard failed while it decoded them.
 	decoded bool
 	pass    *Pass
 }
@@ -42,9 +43,9 @@ func NewEvaluation(c Change, policy Policy) *Evaluation {
 	return r
 }
 
-// diffAccess compares effective access before and after. A new version that may hide bytes has two possible results:
-// best, in which every section loads, and worst, in which some sections do not. diffAccess returns the changes from
-// before to worst. It adds the principals that gain access only in best.
+// diffAccess returns the changes of effective access between two versions. A new version whose text may hide bytes has
+// two possible maps: best, in which every section loads, and worst, in which some sections do not. diffAccess returns the
+// changes from before to worst, and the gains of principals that gain access only in best.
 func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 	changes := awsauth.DiffAccess(before, worst)
 	if worst == best {
@@ -65,8 +66,8 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 
 // AsksRight reports whether the verdict depends on the requester's right break-glass. It does if OverrideByRight is
 // set, a break-glass annotation applies to the request, and neither a group nor an ARN entitles the requester to use
-// the annotation. For an observed request, which is never refused, the right decides whether the requester gets a
-// warning.
+// the annotation. The guard never refuses an observed request; for such a request the right decides whether the
+// requester gets a warning.
 func (r *Evaluation) AsksRight() bool {
 	c, policy := r.rules.change, r.rules.policy
 	if !policy.OverrideByRight {
@@ -84,10 +85,12 @@ func (r *Evaluation) AsksIAM() bool {
 	return circumstancesOf(c, policy).asksIAM(policy.IAMMode)
 }
 
-// ChangedPrincipals returns the roles and users to look up in IAM, each once, in the order of the entries. These are
-// the principals that get another group or username, and the new principals. A principal is not new if the old text
-// names it in a part that the authenticator does not read, because then the change only repairs its entry. The list is
-// empty if the guard does not ask IAM, or if both rules about IAM are off.
+// ChangedPrincipals returns the roles and users to look up in IAM, each once, in the order of the entries:
+//   - the principals that get another group or username
+//   - the new principals. If the old text names a principal in a part that the authenticator does not read, the
+//     principal is not new: the change only repairs its entry
+//
+// The list is empty if the guard does not ask IAM, or if both rules about IAM are off.
 func (r *Evaluation) ChangedPrincipals() (list []awsauth.ARN) {
 	c, policy := r.rules.change, r.rules.policy
 	if !r.AsksIAM() || policy.severity(principalMissing) == Off && policy.severity(principalUnverified) == Off {
@@ -110,25 +113,25 @@ func (r *Evaluation) ChangedPrincipals() (list []awsauth.ARN) {
 	return list
 }
 
-// gives reports whether a principal gains access, a group or another username.
+// gives reports whether a principal has an entry after the change, and gains by it a login, a group or another username.
 func gives(c *awsauth.AccessChange) bool {
 	return len(c.After) > 0 && (c.New || len(c.Gained) > 0 || slices.ContainsFunc(c.After, func(after *awsauth.Entry) bool {
 		return after.Username != "" && !slices.ContainsFunc(c.Before, func(before *awsauth.Entry) bool { return before.Username == after.Username })
 	}))
 }
 
-// holder searches the text of the old version for principals. It also finds a principal that the authenticator does not
-// read: below a misspelt key, in a section that does not parse, with a role's path, or as a session. An ARN in a
-// comment, in a username or under an unrelated key of data doesn't count.
+// holder searches the text of the old version for principals. It also finds an ARN that the authenticator does not use
+// because the ARN stands below a misspelt key or in a section that does not parse, has a path, or is that of a session.
+// It ignores an ARN in a comment, in a username or under an unrelated key of data.
 type holder struct {
 	old   *awsauth.Object
 	lower []string        // the texts in lower case; built on first use
 	keys  map[string]bool // the PrincipalKeys of the ARNs in the texts; built on first use
-	asked int
+	asked int             // number of calls of names
 }
 
-// maxSearches limits the principals that holder searches for one by one. For further principals it parses all ARNs of
-// the text. Most changes add a few principals, and for a few a text search is much faster.
+// maxSearches limits the principals for each of which holder searches the text. For further principals, holder parses
+// every ARN of the text once. Most changes add a few principals, and a few searches are much faster than the parsing.
 const maxSearches = 16
 
 func (h *holder) names(arn awsauth.ARN) bool {

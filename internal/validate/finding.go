@@ -20,7 +20,8 @@ type Finding struct {
 	// Exempt is the reason why a denial became a warning, for example "mode warn". It is empty for every other
 	// finding.
 	Exempt string
-	// Correction is the exact correction; nil if the hint leaves a choice, and in every verdict. [Corrections] computes it.
+	// Correction is the edit by which a person follows the hint. Only [Corrections] sets it, and only if the hint leaves no choice.
+	// Otherwise it is nil.
 	Correction *Correction
 
 	scope    Scope
@@ -29,9 +30,9 @@ type Finding struct {
 	isNew    bool // see Rule.AlwaysNew
 }
 
-// identity identifies the value that a finding is about. It serves to compare findings of the old and the new object.
-// The comparison uses the rule, the key and the decoded element, and never the element's index. A fault of a whole key
-// has no element.
+// identity identifies the value that a finding is about, so that the guard can compare findings of the old and the new
+// object. The guard compares the rule, the key and the decoded element. It doesn't compare the element's index, because
+// elements move. A fault of a whole key has no element.
 type identity struct {
 	key   string // the name of the key, such as mapRoles
 	index int    // the index of the element in its section; -1 for a fault of a whole key
@@ -46,9 +47,9 @@ type element interface {
 	Text() string
 }
 
-// keyFault is a fault of a whole key. kind names the fault. If the authenticator loads no entries from the key because
-// of the fault, kind is empty. A pre-existing fault with a kind does not make a fault of another kind pre-existing,
-// because the other fault can take away more entries.
+// keyFault is a fault of a whole key. kind names the fault. kind is empty if the fault makes the authenticator load no
+// entries from the key. A pre-existing fault with a kind does not make a fault of another kind pre-existing, because the
+// other fault can take away more entries.
 type keyFault struct {
 	locator
 
@@ -69,7 +70,8 @@ func identify(at locator) identity {
 }
 
 // sortFindings puts findings into their final order. Denials come first. Among findings of the same severity, the
-// faults of the document come before the losses and gains that they cause. Then position decides, and then the rule.
+// faults of the document come before the losses and gains that they cause. Findings of the same scope are sorted by
+// position, and findings at the same position by rule.
 func sortFindings(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		return cmp.Or(
@@ -92,8 +94,8 @@ func severityOrder(s Severity) int {
 	return 1
 }
 
-// sectionOrder returns the place of a path in the order of findings: 0 for the whole object, and from 1 for the
-// sections in lookup order.
+// sectionOrder returns a number by which findings are sorted: 0 for a path outside the sections, and 1, 2 and 3 for a
+// path in one of the sections, in lookup order.
 func sectionOrder(path string) int {
 	for i, s := range awsauth.Sections() {
 		if strings.HasPrefix(path, s.Path()) {

@@ -2,8 +2,9 @@ package validate
 
 import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 
-// The authenticator may load nothing from a section whose text may hide a byte that is not UTF-8. Then a later section
-// may answer for the same caller. So a version with such a section has several possible maps.
+// A section whose text has the replacement character U+FFFD may hide a byte that is not UTF-8. The authenticator loads
+// nothing from a section with such a byte, and searches the later sections for the caller. The guard can't see the byte,
+// so a version with such a section has several possible maps.
 
 // oldMaps returns the maps that the authenticator may have loaded before the change.
 func (p *Pass) oldMaps() []*awsauth.Map { return p.Change.Old.Readings(p.Old) }

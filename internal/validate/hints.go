@@ -6,13 +6,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// maxSearched limits the principals that one rule searches for in the new text.
+// maxSearched limits the principals for which lossHint searches the new text, for each rule.
 const maxSearched = 20
 
-// lossHint returns the hint for principals that would lose access. If the change deletes aws-auth, the hint is to
-// change it instead. If the new text still holds the principals in a part that the authenticator can't load, the hint
-// is to repair the text. In other cases lossHint returns keep. section is the section of the principals, or "" for all
-// sections.
+// lossHint returns the hint for principals that would lose access. section is the section of the principals, or "" for
+// all sections.
+//   - If the change deletes aws-auth, the hint is not to delete it.
+//   - If the authenticator could no longer load the section, or if the new text still names one of the principals, the
+//     hint is to repair the text.
+//   - Otherwise lossHint returns keep.
 func (p *Pass) lossHint(keep string, section awsauth.Section, arns ...string) string {
 	if p.Change.Operation == Delete { // the rule deleted says how to delete aws-auth on purpose
 		return "change aws-auth instead of deleting it"

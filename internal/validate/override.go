@@ -36,7 +36,7 @@ func OverrideKinds() []string { return []string{AllowRemoval, BreakGlass} }
 // Override is an override that a request used for one or more findings.
 type Override struct {
 	Kind string
-	// Detail is the reason for breaking the glass, or the node role whose removal is allowed.
+	// Detail is the reason for breaking the glass, or the ARN of the node role whose removal is allowed.
 	Detail string
 }
 
@@ -51,8 +51,9 @@ type breakGlass struct {
 	hint   string
 }
 
-// breakGlass evaluates the break-glass annotation that the request sets. If the request sets none and deletes the
-// object, breakGlass evaluates the annotation of the stored object.
+// breakGlass evaluates the break-glass annotation that the request sets. The guard honours it if the requester may break
+// the glass and, for a value of the form "delete EXPIRY REASON", if the expiry is valid. If the request sets no
+// annotation and deletes the object, breakGlass evaluates the annotation of the stored object.
 func (c Change) breakGlass(policy Policy) breakGlass {
 	value := c.sets(BreakGlassAnnotation)
 	switch {
@@ -76,7 +77,8 @@ func (c Change) grantHint() string {
 	return `write "delete TIME REASON", with a time that is at most an hour ahead, such as ` + c.Now.Add(maxGrant/2).UTC().Format(time.RFC3339)
 }
 
-// breakGlassForDelete evaluates the annotation of the stored object, because a DELETE request carries no annotation.
+// breakGlassForDelete evaluates the annotation of the stored object, because a DELETE request carries no annotation. An
+// annotation of another form than "delete EXPIRY REASON" counts as none.
 func (c Change) breakGlassForDelete(policy Policy) breakGlass {
 	if c.Old == nil {
 		return breakGlass{}

@@ -16,20 +16,20 @@ const preexistingSuffix = " (the old version has this fault too)"
 // The faults of further elements count as new.
 const maxCompared = 500
 
-// softenPreexisting turns the denials of pre-existing document faults into warnings, and drops pre-existing warnings. A
-// user who edits one of a hundred entries then sees as new only the findings on that entry.
+// softenPreexisting turns the denials of pre-existing document faults into warnings, and drops pre-existing warnings. So
+// a user who edits one of a hundred faulty entries is refused only because of faults that the edit adds.
 func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding {
 	object := j.change.Old
 	old, after := newVersion(object.ParseLoaded(current.Old)), newVersion(current.Doc)
-	// The limit for the old object is higher. So its findings include every finding of the new object even if the
-	// change repaired some.
+	// A change that repairs some faults leaves an object with fewer findings than the old one. With the same limit, the
+	// findings of the old object could lack some of these. So the old object has a higher limit.
 	pass := &Pass{Doc: old.doc, Old: old.doc.Map, New: old.doc.Map, Change: Change{IAM: j.change.IAM}, Policy: j.policy, entries: current.entries, limit: 10 * maxFindings}
 	old.faults = j.runRules(OfDocument, pass)
 	after.faults = findings
 	same, alike := presentInOld(old, after)
 	preexisting := make([]bool, len(findings))
-	// Each predicate checks denials before warnings. A finding of the old object makes only one finding pre-existing,
-	// and a denial matters more to the user than a warning.
+	// ask marks the findings that a predicate holds for as pre-existing. A finding of the old object makes only one
+	// finding pre-existing. So each predicate gets the denials before the warnings: denials matter more to the user.
 	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
 		for _, holds := range predicates {
 			for _, severity := range []Severity{Deny, Warn} {
@@ -61,7 +61,7 @@ func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding
 	return left
 }
 
-// version is the old or the new document of a change, with its findings.
+// version is the old or the new document of a change, with its findings and the keys of its elements.
 type version struct {
 	doc    *awsauth.Document
 	faults []Finding
@@ -76,8 +76,8 @@ type place struct {
 
 func (id identity) place() place { return place{id.key, id.index} }
 
-// grantedInOld returns a predicate for the findings on an entry's username or groups. It holds if an old entry gave the
-// same principal the same username and at least these groups.
+// grantedInOld returns a predicate for the findings on an entry's username or groups. The predicate holds if an entry of
+// the old version gave the same principal the same username and at least the same groups.
 func (v *version) grantedInOld(old *version) func(*Finding) bool {
 	return func(f *Finding) bool {
 		e := v.entry(f.identity.place())
@@ -134,14 +134,16 @@ func keyOf(e *awsauth.Entry) elementKey {
 	return elementKey(h.Sum(nil))
 }
 
-// presentInOld returns two predicates that report whether the old object has the same finding. For a fault of a whole
-// key, both look for a fault of the same key and kind. For a fault of an element, both look for a finding of the same
-// rule in an equal decoded element. same requires that this finding is about the same value. alike accepts a finding
-// about another value of the element. alike does not do so for duplicate keys, because the decoded element doesn't show
-// which of its keys occurred twice.
+// presentInOld returns two predicates that report whether the old object has the same finding:
+//   - For a fault of a whole key, the old finding must be of the same rule, key and kind.
+//   - For a fault of an element, the old finding must be of the same rule and in an element with the same elementKey.
+//     For the predicate same, it must also be about the same value. For the predicate alike, it may be about another
+//     value.
 //
-// Each finding of the old object makes only one finding pre-existing, so a copy of a faulty element is new. A warning
-// of the old object does not make a denial pre-existing.
+// alike never holds for duplicate keys, because equal elementKeys don't show that the same key occurred twice.
+//
+// Each finding of the old object makes only one finding pre-existing, so the faults of a copied element are new. A
+// warning of the old object does not make a denial pre-existing.
 func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	type faultKey struct {
 		rule, key string
@@ -156,9 +158,9 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 		}
 		return id
 	}
-	// take searches count for a finding, or for a more severe one with the same value. If there is one, take removes it
-	// and returns true. A fault of a key without a kind makes a fault of any kind pre-existing, because the
-	// authenticator loads nothing from the key.
+	// take searches count for an equal finding of the same severity, and then for a denial. If there is one, take
+	// removes it and returns true. For a fault of a key, take also accepts a fault without a kind: because of that
+	// fault, the authenticator loaded nothing from the key.
 	take := func(count map[faultKey]int, id faultKey) bool {
 		same, worse := id, id
 		if id.key != "" {
@@ -200,8 +202,8 @@ func presentInOld(old, after *version) (same, alike func(*Finding) bool) {
 	return same, alike
 }
 
-// If a rule has more than maxFindings findings, its last finding counts the further ones. countedInOld returns a
-// predicate for such a finding. It holds if the old object has at least as many findings of this rule.
+// countedInOld returns a predicate for the last finding of a rule with more than maxFindings findings, which counts the
+// further ones. The predicate holds if the old object has at least as many findings of this rule.
 func countedInOld(old *version) func(*Finding) bool {
 	total := make(map[string]int)
 	for _, f := range old.faults {
@@ -212,10 +214,12 @@ func countedInOld(old *version) func(*Finding) bool {
 	}
 }
 
-// unreadInOld returns a predicate for a finding whose text is also in the old object. It holds if the authenticator did
-// not read the text there: in a key that does not parse, after the end of the list, or below a misspelt key. A misspelt
-// key counts only if the right key loaded no entries. So a user can repair the key first and its elements later. The
-// comparison ignores white space.
+// unreadInOld returns a predicate for a finding whose text stood in the old object where the authenticator did not read
+// it. So a user can first repair the text around the elements, and the elements later. The predicate holds if, apart from
+// white space, the text stood in one of these places:
+//   - in a key that does not parse
+//   - after the end of a list
+//   - below a misspelt key, if the old object gave no entries below the right key
 func unreadInOld(old, after *version, object *awsauth.Object) func(*Finding) bool {
 	unread, uncertain := make(map[string]string), make(map[string]bool)
 	for _, t := range old.doc.Texts {

@@ -9,7 +9,8 @@ import (
 
 // removals is the result of evaluating the annotation allow-removal of a request.
 type removals struct {
-	// arns are the principals whose removal is acknowledged, by [awsauth.PrincipalKey].
+	// arns are the ARNs whose removal is acknowledged, as the annotation writes them. The keys are their
+	// [awsauth.PrincipalKey].
 	arns map[string]string
 	// later reports that the change sets an annotation that allows removals by later changes.
 	later bool
@@ -40,11 +41,11 @@ func (c Change) removals() removals {
 	return removals{arns: arns}
 }
 
-// allowedRemovals returns the principals whose removal the request acknowledges.
+// allowedRemovals returns the ARNs whose removal the request acknowledges, by their [awsauth.PrincipalKey].
 func (c Change) allowedRemovals() map[string]string { return c.removals().arns }
 
-// parseAllowance parses "ARN,ARN" and "until TIME ARN,ARN". later reports whether the value has the second form. A time
-// that is not in RFC 3339 becomes the zero time.
+// parseAllowance parses "ARN,ARN" and "until TIME ARN,ARN". It returns the ARNs by their [awsauth.PrincipalKey]. later
+// reports whether the value has the second form. A time that is not in RFC 3339 becomes the zero time.
 func parseAllowance(value string) (arns map[string]string, expiry time.Time, later bool) {
 	word, rest, _ := strings.Cut(value, " ")
 	if later = strings.EqualFold(word, "until"); later {

@@ -41,7 +41,7 @@ type Rule struct {
 	Severity Severity
 	Scope    Scope
 	Title    string // the fault, in one line
-	Doc      string // the consequences of the fault and the correction
+	Doc      string // the consequences of the fault, and how to correct it
 	Source   string // the code or page of the authenticator, AWS or Kubernetes that proves the fault
 	Check    func(*Pass)
 	// NeverDenies reports that the rule's findings are warnings even at severity deny.
@@ -49,18 +49,18 @@ type Rule struct {
 	// AlwaysNew reports that the rule's findings always count as new, because the guard cannot tell whether the
 	// old object had the same fault.
 	AlwaysNew bool
-	// Exact reports that some hints of the rule leave no choice, so that [Corrections] returns a correction.
+	// Exact reports that some hints of the rule leave no choice. Their findings get a correction from [Corrections].
 	Exact bool
 }
 
 // Pass holds the input and the findings of one run of one rule.
 type Pass struct {
-	// Doc is the document that the rule checks. For a rule of the change it is the new one.
+	// Doc is the document that the rule checks. A rule of the change gets the new document.
 	Doc *awsauth.Document
 	// Old and New are the maps that the authenticator loads before and after the change. They are never nil. If the
 	// object does not exist, its map is empty.
 	Old, New *awsauth.Map
-	// Access lists the principals whose effective access differs.
+	// Access lists the principals whose effective access differs before and after the change.
 	Access []awsauth.AccessChange
 	Change Change
 	Policy Policy
@@ -73,7 +73,7 @@ type Pass struct {
 	searched  int  // number of principals that lossHint searched for
 	limit     int  // limit of findings if it is higher than maxFindings; otherwise 0
 	more      int  // number of findings past the limit
-	corrects  bool // whether the findings need their corrections
+	corrects  bool // whether rules add corrections to their findings
 }
 
 // maxFindings limits the findings of one rule. Further findings are only counted, so a hostile megabyte of short
@@ -93,7 +93,7 @@ var annotations = awsauth.Position{Path: "metadata.annotations"}
 func sectionPlace(s awsauth.Section) awsauth.Position { return awsauth.Position{Path: s.Path()} }
 
 // Reportf reports a finding at a value. The message is one sentence in lower case without a full stop. The hint says
-// how to correct the fault. Reportf shortens long values in the message, and leaves out their middle.
+// how to correct the fault. Reportf leaves out the middle of values in args that are longer than maxValue.
 func (p *Pass) Reportf(at locator, hint, format string, args ...any) {
 	p.report(p.severity, at, hint, format, args...)
 }
@@ -104,8 +104,8 @@ func (p *Pass) Warnf(at locator, hint, format string, args ...any) {
 }
 
 // Grantf reports a finding about the access that an element gives. The finding is pre-existing only if the same
-// principal had the same access before. It is new if the old object had an equal element that the authenticator did not
-// load.
+// principal had the same access before. An equal element of the old object doesn't count if the authenticator did not
+// load it.
 func (p *Pass) Grantf(at locator, hint, format string, args ...any) {
 	n := len(p.findings)
 	p.Reportf(at, hint, format, args...)
@@ -143,7 +143,7 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 	})
 }
 
-// countRest replaces the last finding by a count if there are findings past the limit.
+// countRest replaces the last finding by one that counts the findings past the limit. It does nothing if there are none.
 func (p *Pass) countRest() {
 	if p.more == 0 {
 		return

@@ -56,7 +56,7 @@ func checkConflictingPrincipal(p *Pass) {
 	}
 }
 
-// maxHintGroups limits the groups in a hint.
+// maxHintGroups limits the groups in a hint, and the elements that one element is compared with.
 const maxHintGroups = 20
 
 // oneEntryHint returns the hint to merge two entries.
@@ -69,21 +69,21 @@ func oneEntryHint(e, other *awsauth.Entry) string {
 	return fmt.Sprintf("keep one entry for the ARN, with the groups [%s]", strings.Join(slices.Compact(groups), ", "))
 }
 
-// replacedWithMore reports whether replacesWithMore is true for each of matches, one of which answers for the
-// principal. It returns false if there are too many matches to compare.
+// replacedWithMore reports whether the principal of an entry gets at least the access of this entry, regardless of the
+// one of matches that the authenticator uses. It returns false if there are more than maxHintGroups matches.
 func replacedWithMore(e *awsauth.Entry, matches []*awsauth.Entry) bool {
 	return len(matches) <= maxHintGroups && !slices.ContainsFunc(matches, func(other *awsauth.Entry) bool { return !replacesWithMore(e, other) })
 }
 
-// replacesWithMore reports whether another entry, which replaces this one, gives a principal at least the same: the
-// same username, all groups, and a login for the same sessions.
+// replacesWithMore reports whether another entry, which the authenticator uses instead of this one, gives a principal at
+// least the same access: the same username, all groups of this one, and a login for the same sessions.
 func replacesWithMore(e, other *awsauth.Entry) bool {
 	return e.Username == other.Username && (e.OnlyInstances() || !other.OnlyInstances()) && other.HasGroupsOf(e)
 }
 
-// conflictOf returns the entry that an entry conflicts with, or nil. matches are the entries that the authenticator may
-// answer with, at least one. If the authenticator picks one of several entries of mapUsers at random, they always
-// conflict. This is so even if they give the same access, because the next edit of one of them makes the access differ.
+// conflictOf returns the entry that an entry conflicts with, or nil. matches are the entries with which the authenticator
+// may answer for the same ARN; there is at least one. Entries of mapUsers from which the authenticator picks one at random
+// always conflict, even if they give the same access: after the next edit of one of them, their access differs.
 func conflictOf(e *awsauth.Entry, matches []*awsauth.Entry) *awsauth.Entry {
 	first := matches[0]
 	switch {
@@ -95,7 +95,7 @@ func conflictOf(e *awsauth.Entry, matches []*awsauth.Entry) *awsauth.Entry {
 	return nil
 }
 
-// atRandom reports whether the authenticator picks at random between the entry and other entries.
+// atRandom reports whether the authenticator picks at random between this entry and the others of matches.
 func atRandom(e *awsauth.Entry, matches []*awsauth.Entry) bool {
 	return len(matches) > 1 && e.Section == matches[0].Section && !e.Shadowed()
 }

@@ -46,8 +46,8 @@ func (p *Pass) oldARNs() (arns []string) {
 	return arns
 }
 
-// leftToEmptied reports whether the rule emptied reports that no principal is left. If so, other rules need not report
-// losses.
+// leftToEmptied reports whether no principal is left and the rule emptied reports this. If so, other rules need not
+// report losses.
 func (p *Pass) leftToEmptied() bool { return p.noneLeft() && p.runs(emptied) }
 
 // noneLeft reports whether no principal or account is mapped after the change.

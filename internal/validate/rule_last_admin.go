@@ -99,8 +99,9 @@ func (h home) String() string {
 	return "the partition " + h.partition + " and the account " + h.account
 }
 
-// hasAdminByAccessEntry reports whether an access entry makes its principal an admin. A declared access entry does so
-// if aws-auth, in this version, makes the same principal an admin.
+// hasAdminByAccessEntry reports whether an access entry makes its principal an admin. The guard doesn't know the rights of
+// an access entry that the configuration declares. It assumes that such an access entry gives the same rights as aws-auth
+// in version m.
 func (p *Pass) hasAdminByAccessEntry(m *awsauth.Map) bool {
 	admins, _ := p.admins(p.entries.InForce(m))
 	return len(p.entries.Admins(p.Policy.AdminGroups)) > 0 || slices.ContainsFunc(admins, p.hasAccessEntry)

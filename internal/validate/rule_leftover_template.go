@@ -101,7 +101,8 @@ func (p *Pass) isLeftover(text string, rendered bool) bool {
 	return ok && p.runs(leftoverTemplate)
 }
 
-// correctTemplate adds the correction of a template that is misspelt, or that has the brackets of a placeholder around it.
+// correctTemplate adds the correction of a misspelt template, or of a template in the brackets of a placeholder, such as
+// <{{SessionName}}>.
 func (p *Pass) correctTemplate(f awsauth.Field, found string, rendered bool) {
 	if !p.corrects {
 		return
@@ -111,7 +112,8 @@ func (p *Pass) correctTemplate(f awsauth.Field, found string, rendered bool) {
 	}
 }
 
-// rightTemplate returns the text that the hint of [templateHint] says to write, and whether it leaves no choice.
+// rightTemplate returns the text that the hint of templateHint says to write in place of the value text. It returns false
+// if the hint leaves a choice.
 func rightTemplate(text, found string, rendered bool) (string, bool) {
 	hint := templateHint(text, found, rendered)
 	for _, known := range awsauth.Templates() {
@@ -123,7 +125,8 @@ func rightTemplate(text, found string, rendered bool) (string, bool) {
 	return inner, hint == "write "+scalar(inner)
 }
 
-// withTemplate returns a text with a known template in place of another one. The username of a node consists of its prefix and the template.
+// withTemplate replaces the template found in a text by a known one. In the username of a node, it replaces everything
+// after the prefix system:node:, because a node's name consists of the template only.
 func withTemplate(text, found, known string) string {
 	if strings.HasPrefix(text, nodePrefix) && isNodeTemplate(known) {
 		return nodePrefix + known
@@ -131,7 +134,8 @@ func withTemplate(text, found, known string) string {
 	return strings.Replace(text, found, known, 1)
 }
 
-// templateHint returns the hint for the template found in a text.
+// templateHint returns the hint for the template found in a text. rendered tells whether the authenticator renders
+// templates in this kind of value; see leftoverIn.
 func templateHint(text, found string, rendered bool) string {
 	for _, known := range awsauth.Templates() {
 		switch {

@@ -36,8 +36,8 @@ func checkMalformedAccount(p *Pass) {
 	}
 }
 
-// correctAccount adds the correction of an account that is written with other characters between its digits, or of several accounts in one
-// element. The account of an ARN is no correction: it would let in the whole account instead of one principal.
+// correctAccount adds the correction that writes an account without the characters between its digits, or that writes each of several
+// accounts as an element of its own. It does nothing for an ARN: with the ARN's account alone, every principal of the account could log in.
 func (p *Pass) correctAccount(f awsauth.Field) {
 	if !p.corrects || awsauth.AccountOf(f.Value) != "" {
 		return

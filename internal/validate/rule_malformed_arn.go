@@ -71,7 +71,8 @@ func (p *Pass) reportMalformed(m awsauth.Mapping, bad *awsauth.ARNError) {
 	}
 }
 
-// correctARN adds the correction of a hint that only says to write an ARN. NAME in it stands for a name that only a person knows.
+// correctARN adds the correction for a hint of the form "write ARN". It does nothing if the name in the ARN is NAME, because only a person
+// knows the right name.
 func (p *Pass) correctARN(f awsauth.Field, hint string) {
 	text, ok := strings.CutPrefix(hint, "write ")
 	if arn, err := awsauth.ParseARN(text); ok && err == nil && arn.Name() != "NAME" {
@@ -95,9 +96,8 @@ func (p *Pass) warnSSOSuffix(m awsauth.Mapping, role awsauth.ARN) {
 // arnInHint matches the ARN of a role or user in the text of a hint.
 var arnInHint = regexp.MustCompile(`\barn:\S+:(role|user)/\S+`)
 
-// hintInSection adapts a hint to the section of the element. In mapUsers, it turns a hint that fits both roles and
-// users into a hint for users. If the hint has an ARN that belongs in the other section, it adds the name of that
-// section.
+// hintInSection adapts a hint to the section of the element. In mapUsers, a hint for roles and users becomes a hint for
+// users only. If the ARN in the hint belongs in the other section, hintInSection adds the name of that section.
 func hintInSection(hint string, m awsauth.Mapping) string {
 	own, other := "role", "mapUsers"
 	if m.Entry.Section == awsauth.MapUsers {

@@ -40,7 +40,8 @@ func checkMissingARN(p *Pass) {
 	}
 }
 
-// correctOtherSection adds the correction of an element with the ARN key of the other section: its ARN shows where it belongs.
+// correctOtherSection adds the correction of an element that has userarn in mapRoles, or rolearn in mapUsers. If the ARN belongs in the other
+// section, the correction moves the element there. Otherwise it renames the key.
 func (p *Pass) correctOtherSection(m awsauth.Mapping) {
 	if !p.corrects || m.Entry.ARN != "" || m.Entry.SSO != nil {
 		return

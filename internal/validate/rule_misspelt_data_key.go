@@ -30,8 +30,8 @@ func checkMisspeltDataKey(p *Pass) {
 	}
 }
 
-// nearDataKey returns the section of which a key under data is probably a misspelling. It returns false if there is
-// none, and for a key that is spelt correctly.
+// nearDataKey returns the name of the section that a misspelt key under data probably means. It returns false if the key
+// resembles no section, or if it is spelt correctly.
 func nearDataKey(key string) (string, bool) {
 	if awsauth.IsSection(key) {
 		return "", false

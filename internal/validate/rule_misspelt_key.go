@@ -52,8 +52,8 @@ func checkMisspeltKey(p *Pass) {
 	}
 }
 
-// everydayKeys maps words that people write as a key to the keys that they probably mean. The words have no separators.
-// arnWord stands for rolearn or userarn, whichever the element's section needs.
+// everydayKeys maps words that people write as a key to the keys that they probably mean. The words are in lower case and
+// have no separators. arnWord stands for the ARN key of the element's section: rolearn or userarn.
 var everydayKeys = map[string][]string{
 	"arn":              {arnWord},
 	"iamarn":           {arnWord},
@@ -72,9 +72,9 @@ var everydayKeys = map[string][]string{
 
 const arnWord = "ARN"
 
-// meantKey returns the key of an entry that the author of a given key probably meant, and false if there is none. The
-// given key has almost the same spelling, or is an everyday word for a key that the element lacks. If the element
-// already has the right key, the spelling may differ by only one letter.
+// meantKey returns the right key in place of a misspelt one: a key with almost the same spelling, or a key that the
+// element lacks and for which the misspelt key is an everyday word. It returns false if there is no such key. If the
+// element already has the right key, the spelling may differ by only one letter.
 func meantKey(m awsauth.Mapping, field awsauth.Field) (right string, ok bool) {
 	key := field.Value
 	if isIAMGroup(field.Below) && isGroupEntry(m) {
@@ -105,8 +105,8 @@ func meantKey(m awsauth.Mapping, field awsauth.Field) (right string, ok bool) {
 	return "", false
 }
 
-// repeats reports whether a key consists of a right key, once or several times, such as rolearn:rolearn. Dashes,
-// colons, quotes, spaces and typographic characters may be around it.
+// repeats reports whether a key consists of a right key, once or several times, such as rolearn:rolearn. It ignores
+// dashes, colons, quotes, spaces and typographic characters.
 func repeats(key, right string) bool {
 	words := strings.FieldsFunc(strings.ToLower(awsauth.Plain(key)), func(r rune) bool { return strings.ContainsRune("-: \"'", r) })
 	return len(words) > 0 && !slices.ContainsFunc(words, func(word string) bool { return word != right })

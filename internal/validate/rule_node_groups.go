@@ -47,8 +47,8 @@ func checkNodeGroups(p *Pass) {
 	}
 }
 
-// checkKindGroup reports a node role without the group of its kind. It leaves this to node-role-removed if the change
-// takes the group away.
+// checkKindGroup reports a node role that lacks the group of its kind. If the change takes the group away, the rule
+// node-role-removed reports it instead.
 func (p *Pass) checkKindGroup(m awsauth.Mapping, kind, group string) {
 	if m.Entry.Gives(group) || access.CertaintyOf(p.Old.MatchesOf(m.Entry.ARN), givesNodes(group)) > access.Never && p.runs(nodeRoleRemoved) {
 		return

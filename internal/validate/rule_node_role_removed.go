@@ -144,9 +144,8 @@ func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, g
 	}
 }
 
-// warnOfPathsRemoved warns about the removal of node entries that never matched because their ARN has a path. If the
-// user gave EKS such an ARN, EKS writes the entry with the path, and reports the node group as degraded if the entry is
-// missing.
+// warnOfPathsRemoved warns about the removal of node entries that never matched because their ARN has a path. EKS writes
+// such an entry if the role of a node group has a path. When the entry is missing, EKS reports the node group as degraded.
 func (p *Pass) warnOfPathsRemoved() {
 	if p.Change.Operation == Delete {
 		return // deleted reports it

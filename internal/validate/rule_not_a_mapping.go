@@ -30,7 +30,8 @@ func (p *Pass) elementHint(m awsauth.Mapping) string {
 	return "write " + m.Entry.ARNKey() + ", username and groups below one dash"
 }
 
-// groupsAbove returns the element above that has the key groups without any group, and whether the given element is probably its group.
+// groupsAbove returns the nearest mapping above an element. ok reports whether the element is probably a group of this
+// mapping, because the mapping has the key groups but no group.
 func (p *Pass) groupsAbove(m awsauth.Mapping) (above awsauth.Mapping, ok bool) {
 	list := p.Doc.Roles
 	if m.Entry.Section == awsauth.MapUsers {

@@ -89,9 +89,9 @@ func checkProtectedPrincipal(p *Pass) {
 		if len(missing) == 0 {
 			continue
 		}
-		// A document that is evaluated alone must hold every protected principal. If a group was missing before a
-		// change, the change only gets a warning: the first node group creates aws-auth before there is any entry for a
-		// person.
+		// A document that is evaluated alone must give every protected principal its groups. A change gets only a
+		// warning for a group that was missing before: with the first node group, EKS creates an aws-auth without entries
+		// for people.
 		report := p.Warnf
 		if p.Change.Operation == Document {
 			report = p.Reportf
@@ -100,9 +100,9 @@ func checkProtectedPrincipal(p *Pass) {
 	}
 }
 
-// losesSessions reports whether a protected principal loses the sessions that are not of EC2 instances. One of the old
-// maps lets in all sessions, and one of the new maps only those of EC2 instances. It returns the answer of that new
-// map.
+// losesSessions reports whether only sessions of EC2 instances can log in as a protected principal after the change. This
+// is so if one of the old maps lets in all sessions, and one of the new maps only those of EC2 instances. after is the
+// authenticator's answer with that new map.
 func (p *Pass) losesSessions(protected access.Protected, oldMaps []*awsauth.Map) (after awsauth.Resolution, loses bool) {
 	for _, before := range oldMaps {
 		for _, m := range p.newMaps() {

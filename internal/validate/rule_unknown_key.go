@@ -50,8 +50,8 @@ func isARNKey(key string) bool {
 	return strings.EqualFold(key, "rolearn") || strings.EqualFold(key, "userarn")
 }
 
-// entryKey returns the key of the element's section that equals the given key ignoring case. It returns false if there
-// is none.
+// entryKey returns the key in the spelling of the element's section if the two differ only in case. It returns false if
+// the section has no such key.
 func entryKey(m awsauth.Mapping, key string) (right string, ok bool) {
 	keys := awsauth.ElementKeys(m.Entry.Section)
 	i := slices.IndexFunc(keys, func(k string) bool { return strings.EqualFold(k, key) })

@@ -6,9 +6,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// sessionMaking returns a session name with which a template renders to the wanted text. It returns false if there is
-// none. The caller who assumes a role chooses the session name: 2 to 64 letters, digits and =,.@_+- (STS API reference,
-// AssumeRole).
+// sessionMaking returns a session name with which the template renders to the text want. It returns false if no session
+// name does so. A session name has 2 to 64 letters, digits and =,.@_+- (STS API reference, AssumeRole). The caller who
+// assumes the role chooses it.
 func sessionMaking(template, want string) (session string, ok bool) {
 	at := strings.Index(template, "{{SessionName")
 	if at < 0 || at > len(want) || template[:at] != want[:at] {
@@ -29,8 +29,8 @@ func sessionRune(c byte) bool {
 
 var sessionTemplates = strings.NewReplacer("{{SessionName}}", "", "{{SessionNameRaw}}", "")
 
-// withoutSession returns the username of the entry. If the principal has no sessions, it removes the session templates,
-// which then render to an empty text. Users, root and federated users have no sessions.
+// withoutSession returns the username of the entry. Users, root and federated users have no sessions: for them,
+// withoutSession removes the session templates, which render to an empty text.
 func withoutSession(e *awsauth.Entry) string {
 	if !e.HasSessions() {
 		return sessionTemplates.Replace(e.Username)

@@ -26,7 +26,7 @@ const InternalError = "internal-error"
 type Verdict struct {
 	Action Action
 	// Findings holds all findings in a stable order. Denials come first. Among findings of the same severity, the
-	// faults of the document come before the losses and gains that they cause. Then position decides.
+	// faults of the document come before the losses and gains that they cause. The other findings are sorted by position.
 	Findings []Finding
 	// WouldDeny holds the sorted ids of the rules whose denials became warnings because the change is exempt: it is by
 	// EKS or the guard, it is only observed, or the mode is warn.
@@ -36,7 +36,7 @@ type Verdict struct {
 	Changed bool
 	// Overrides holds the overrides that the request used.
 	Overrides []Override
-	// Access lists the principals whose effective access differs.
+	// Access lists the principals whose effective access differs before and after the change.
 	Access []awsauth.AccessChange
 	// Failed holds the rules that panicked. Each of them has a finding, too.
 	Failed []RuleFailure

@@ -20,7 +20,7 @@ which IAM principals can log in to a cluster and as which user. It uses the rule
 of the admission webhook awsauth-guard, which need not be installed.`
 )
 
-// platforms are those of krew and Homebrew: the operating system and the architecture as Go names them.
+// platforms are the operating systems and architectures that the packages support, as Go names them.
 var platforms = []struct{ OS, Arch string }{
 	{"darwin", "amd64"}, {"darwin", "arm64"}, {"linux", "amd64"}, {"linux", "arm64"},
 }
@@ -28,14 +28,14 @@ var platforms = []struct{ OS, Arch string }{
 // archive is an archive of the program.
 type archive struct {
 	OS, Arch, URL, SHA256 string
-	// file is its path on this machine.
+	// file is the path of the archive on this machine.
 	file string
 }
 
-// manifest has the values of the templates.
+// manifest has the values for the templates of the krew manifest and the Homebrew formula.
 type manifest struct {
 	Tag, Version, Homepage, Summary string
-	// Description is indented for a block of YAML.
+	// Description is indented by four spaces, as a YAML block needs it.
 	Description string
 	Archives    map[string]archive // by operating system and architecture, such as linux-amd64
 }
@@ -47,8 +47,9 @@ var (
 	formulaTemplate string
 )
 
-// build writes the packages of the archives in a folder beside them. It needs an archive for linux-amd64. A release has
-// archives for all platforms; without one of them, as in tests, the manifests leave the platform out.
+// build makes the packages from the archives in a folder, and writes them into the same folder. It needs the archive for
+// linux-amd64. A release has archives for all platforms. If another archive is missing, as in tests, the manifests leave out
+// its platform.
 func build(r release, folder string) error {
 	m := manifest{
 		Tag: r.tag, Version: r.version(), Homepage: repository, Summary: summary,

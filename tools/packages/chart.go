@@ -15,9 +15,10 @@ import (
 // imageName is the image that the chart installs.
 const imageName = "ghcr.io/awsauth-guard/awsauth-guard"
 
-// annotate writes the annotations of Artifact Hub that differ from release to release into the Chart.yaml of a chart:
-// the image, whether the release is a pre-release, and the changes of the section of the version in a changelog, or of the
-// section Unreleased if the version has none. https://artifacthub.io/docs/topics/annotations/helm/ describes them.
+// annotate writes into the Chart.yaml of a chart those annotations of Artifact Hub that differ between releases
+// (https://artifacthub.io/docs/topics/annotations/helm/): the image, whether the release is a pre-release, and the changes.
+// It takes the changes from the section of the version in a changelog. If the version has no section, it takes them from
+// the section Unreleased.
 func annotate(r release, chart, changelog string) error {
 	text, err := os.ReadFile(changelog)
 	if err != nil {
@@ -88,7 +89,8 @@ var (
 	mark    = strings.NewReplacer("`", "", "**", "")
 )
 
-// changesOf returns the items of the section of a version in a changelog, without line breaks and marks.
+// changesOf returns the items in the section of a version in a changelog, or in the section Unreleased if the version has
+// no section. The items have no line breaks and no marks of Markdown.
 func changesOf(changelog, version string) ([]string, error) {
 	sections := map[string]string{}
 	found := heading.FindAllStringSubmatchIndex(changelog, -1)

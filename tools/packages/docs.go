@@ -44,8 +44,8 @@ func writeDocs(r release, folder string) error {
 	if err := doc.GenManTree(root, &header, man); err != nil {
 		return fmt.Errorf("writing the man pages: %w", err)
 	}
-	// A completion script is for the name that the user types, and a plugin is typed as kubectl awsauth, which the
-	// completer completes.
+	// The completion scripts are for a user who types kubectl-awsauth. For a user who types kubectl awsauth, kubectl runs
+	// the completer.
 	root.Annotations = nil
 	for name, generate := range map[string]func(file string) error{
 		program + ".bash": func(file string) error { return root.GenBashCompletionFileV2(file, true) },
@@ -59,8 +59,8 @@ func writeDocs(r release, folder string) error {
 	return nil
 }
 
-// prepare leaves the date of the run out of the man pages of a command and its children, and writes their texts as the
-// Markdown that cobra expects.
+// prepare changes a command and its children for the generator of man pages: the pages don't have the date of the run, and
+// the help texts become Markdown, which the generator expects.
 func prepare(command *cobra.Command) {
 	command.DisableAutoGenTag = true
 	command.Short, command.Long = marks.Replace(command.Short), markdown(command.Long)

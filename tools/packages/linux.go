@@ -115,7 +115,8 @@ func unpack(file, folder string) (names []string, err error) {
 	}
 }
 
-// compress writes a gzip of a file beside it, without name and time, and returns its path.
+// compress writes a compressed copy of a file, and returns the path of the copy. The copy has no name and time in its gzip
+// header, so that equal files give equal copies.
 func compress(file string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {

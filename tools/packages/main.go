@@ -1,5 +1,5 @@
-// Command packages makes the packages of kubectl-awsauth from the archives of a release, and the files that they hold
-// beside the program:
+// Command packages makes the packages of kubectl-awsauth from the archives of a release. It also makes the man pages and
+// completions that these packages contain:
 //
 //	packages docs -version VERSION -time UNIX FOLDER    man pages and completions, into FOLDER
 //	packages build -version VERSION -time UNIX RELEASE  deb, rpm, krew manifest and Homebrew formula, into RELEASE

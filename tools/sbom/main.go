@@ -1,5 +1,5 @@
-// Command sbom writes the SPDX 2.3 document of Go programs. It lists the modules that are compiled into them,
-// which it reads from the build information in the programs, and the certificate authorities beside them.
+// Command sbom writes an SPDX 2.3 document for a release of Go programs. It reads the build information in the programs,
+// and lists the modules that are compiled into them. With -cas it also lists a file with certificate authorities.
 //
 //	sbom -name NAME -version VERSION -created 2006-01-02T15:04:05Z [-cas FILE -cas-by PROGRAM] PROGRAM... >sbom.spdx.json
 package main
@@ -126,14 +126,14 @@ func (b *builder) module(module *debug.Module) common.ElementID {
 		PackageName: module.Path, PackageVersion: module.Version, PrimaryPackagePurpose: "LIBRARY",
 		PackageExternalReferences: purl(module.Path, module.Version),
 	}
-	if module.Sum != "" { // of the files of the module, not of one archive, so that it is no checksum of SPDX
+	if module.Sum != "" { // a hash over several files, so it can't be a checksum in SPDX
 		p.PackageComment = "go.sum " + module.Sum
 	}
 	return b.add(p)
 }
 
-// authorities adds the file with the certificate authorities and the modules from which a program wrote it. It returns
-// the digest of the file.
+// authorities adds the file with the certificate authorities, and the modules of the program that wrote this file. It
+// returns the SHA-256 digest of the file.
 func (b *builder) authorities(root common.ElementID, file, program string) ([]byte, error) {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {

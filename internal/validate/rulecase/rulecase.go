@@ -151,8 +151,8 @@ func (c *Case) read() error {
 // visible maps placeholders to the invisible characters that they stand for.
 var visible = strings.NewReplacer("<TAB>", "\t", "<NBSP>", "\u00a0", "<CR>", "\r", "<BOM>", "\ufeff", "<ZWSP>", "\u200b")
 
-// object reads the aws-auth in a section. It returns an error unless the section holds exactly one, and nil if there is
-// no such section.
+// object reads the aws-auth in a section. It returns nil if the case has no such section. It returns an error if the
+// section does not hold exactly one aws-auth.
 func (c *Case) object(name string) (*awsauth.Object, error) {
 	data := c.manifest(name)
 	if data == nil {
@@ -165,7 +165,7 @@ func (c *Case) object(name string) (*awsauth.Object, error) {
 	return manifests[0].Object, nil
 }
 
-// Manifest returns the text of the object after the change, or before it. It returns nil if there is no such object.
+// Manifest returns the text of the object before the change, or after it. It returns nil if there is no such object.
 func (c *Case) Manifest(before bool) []byte {
 	if before {
 		return c.manifest(oldObject)
@@ -173,8 +173,8 @@ func (c *Case) Manifest(before bool) []byte {
 	return c.manifest(newObject)
 }
 
-// Fixed returns the text of the object after a person has followed the hints of the findings, or nil if the hints leave no
-// choice.
+// Fixed returns the text of the object after a person has followed the hints of the findings. It returns nil if the case
+// has no section fixed.yaml, because a program can follow its hints.
 func (c *Case) Fixed() []byte { return c.manifest(fixedObject) }
 
 func (c *Case) manifest(name string) []byte {
@@ -194,7 +194,8 @@ func (c *Case) section(name string) []byte {
 	return nil
 }
 
-// WithWant returns the text of the case's file with another expected output.
+// WithWant returns the text of the case's file with another expected output. If want is empty, the text has no section
+// want.
 func (c *Case) WithWant(want string) []byte {
 	archive := *c.archive
 	archive.Files = slices.DeleteFunc(slices.Clone(archive.Files), func(f txtar.File) bool { return f.Name == wantName })
