@@ -56,7 +56,7 @@ func TestAddToATextWithoutEntries(t *testing.T) {
 	}
 }
 
-// TestEditKeepsTheEndOfTheText: a text without a final line break stays one, and text after the list stays there.
+// TestEditKeepsTheEndOfTheText: a text that doesn't end with a line break still doesn't, and text after the list stays there.
 func TestEditKeepsTheEndOfTheText(t *testing.T) {
 	short := strings.TrimSuffix(admin, "\n")
 	twice := short + "\n" + short

@@ -144,7 +144,7 @@ func TestOtherLinesStay(t *testing.T) {
 	}
 }
 
-// missingLines returns the least number of lines of part that whole lacks, in the order of part.
+// missingLines returns the number of lines of part that are not in whole. Lines in another order count as missing.
 func missingLines(part, whole string) int {
 	a, b := strings.SplitAfter(part, "\n"), strings.SplitAfter(whole, "\n")
 	common := make([][]int, len(a)+1) // the most lines that the ends of both have in common

@@ -46,7 +46,7 @@ func TestManifest(t *testing.T) {
 	}
 }
 
-// TestManifestKeepsOtherSections: several texts change at once, and a file without a final line break stays one.
+// TestManifestKeepsOtherSections: several texts change at once. A file that doesn't end with a line break still doesn't.
 func TestManifestKeepsOtherSections(t *testing.T) {
 	const before = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata:\n  mapAccounts: |\n    []\n  mapRoles: |\n    []"
 	const want = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata:\n  mapAccounts: |\n    []\n  mapRoles: |\n    - a\n  mapUsers: |\n    - b"
@@ -56,7 +56,7 @@ func TestManifestKeepsOtherSections(t *testing.T) {
 	}
 }
 
-// TestManifestRefuses: a file in which the text has another owner, or no aws-auth begins at the line, stays as it is.
+// TestManifestRefuses: Manifest returns an error if an anchor or alias shares the text with another key, or if no aws-auth begins at the line.
 func TestManifestRefuses(t *testing.T) {
 	for name, file := range map[string]string{
 		"alias for data":  "x: &d {mapUsers: '[]'}\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata: *d\n",

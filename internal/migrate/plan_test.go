@@ -80,7 +80,7 @@ func exist(arns ...string) map[string]migrate.Found {
 }
 
 // The plan gives the same access as aws-auth for each row of the table in docs/how-to/migrate-to-access-entries.md. The
-// access entries of eksctl don't.
+// table shows maps for which the access entries that eksctl makes give other access.
 func TestPlanEqualsTheTruth(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -73,12 +73,12 @@ func byPosition(findings []validate.Finding) []validate.Finding {
 	return sorted
 }
 
-// edit is a text that follows a hint, with the place of the finding.
+// edit is a manifest in which the test follows a hint. Its methods change the lines.
 type edit struct {
 	lines        []string
-	line, column int // from zero, the column in bytes
-	words        []string
-	old          string
+	line, column int      // the place of the finding, counted from 0; the column is in bytes
+	words        []string // the hint and the parts of it that the pattern of its form captures
+	old          string   // the manifest before the change; empty if there is none
 }
 
 // hintForms maps the forms of hints to functions that follow them.

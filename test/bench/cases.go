@@ -26,7 +26,7 @@ const variants = 16
 type reviewCase struct {
 	name           string
 	entries, bytes int // number of entries and bytes of the new document
-	noOp           bool
+	noOp           bool // the new document equals the old one
 	handler        *admission.Handler
 	asking         *admission.Handler // looks up principals in IAM, and has the results in its cache
 	withEntries    *admission.Handler // knows the cluster's access entries

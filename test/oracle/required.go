@@ -143,8 +143,9 @@ func (k *Checker) grantsBypass(c *generate.Change, before, after *access) bool {
 	return false
 }
 
-// chosen returns a caller. For a person's session of a role, it adds the sessions with the names that a template may complete
-// to one of the groups: the part before the first colon, and the part after it.
+// chosen returns the callers as which a person can log in. These are the caller itself and, for a session of a role, the
+// sessions with a chosen name. The chosen names are the parts of each group before and after its first colon, because a
+// template may complete such a part to the group.
 func chosen(caller string, groups []string) []string {
 	if sessionOf(caller) != person {
 		return []string{caller}

@@ -34,8 +34,9 @@ func (k *textEditor) Close() { k.a.Close() }
 
 func (k *textEditor) statistics() Stats { return k.stats }
 
-// RunTextEdits makes count random edits of generated texts. Each edit must be refused, or change exactly the intended elements, as the
-// released authenticator reads them. Half of the texts have no fault; the statistics count the refused edits of these separately.
+// RunTextEdits makes count random edits of generated texts. internal/edit must refuse an edit, or change exactly the intended elements, as
+// the released authenticator reads them. RunTextEdits returns a description of each edit with another effect. Half of the texts have no
+// fault. The statistics count refused edits of texts with and without faults separately.
 func RunTextEdits(s *Source, count, workers int) (Stats, []string, error) {
 	found := make(chan string)
 	var failures []string
@@ -110,7 +111,7 @@ type textEdit struct {
 	section string
 	skipped bool                         // the text has nothing to edit in this way
 	wantAll map[string][]json.RawMessage // the elements after the edit, of each section that changes
-	changed map[string]int               // the element that changes, of each section; its JSON may differ in form
+	changed map[string]int               // by section: the index of the element that changes; its JSON may have another form
 	lost    bool                         // the authenticator loads nothing from the section
 	other   string                       // a mistake that was found while editing
 }

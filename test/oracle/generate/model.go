@@ -44,7 +44,7 @@ const (
 	masters  = "system:masters"
 	// Operators is the admin group of some policies, instead of system:masters.
 	Operators = "platform:operators"
-	// Bypass is the group whose members the API server does not send to the guard.
+	// Bypass is the group whose changes the API server sends only to the observing webhook, which refuses nothing.
 	Bypass = "awsauth-guard:bypass" //nolint:gosec // the name of a group
 	// BreakGlass is the override group of some policies, instead of system:masters.
 	BreakGlass = "platform:break-glass"

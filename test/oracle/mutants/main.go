@@ -174,7 +174,8 @@ func baseline(ctx context.Context, out io.Writer, dir, known string, count int, 
 	return nil
 }
 
-// test builds the oracle with a mutant and runs it. It returns the kind of the first disagreement that is not known.
+// test builds the oracle with a mutant and runs it. killed reports whether the oracle finds the mutant, and kind is the kind of
+// the first disagreement that is not among the known ones.
 func (m mutant) test(ctx context.Context, root, dir, known string, count int, seed uint64) (killed bool, kind string, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return false, "", err
