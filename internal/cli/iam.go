@@ -56,7 +56,7 @@ func (a *app) newIAMClient(ctx context.Context, c config.IAM) (*iam.Client, erro
 	o := iam.Options{Accounts: accounts, Recorder: iam.NoMetrics{}, Logger: slog.New(slog.DiscardHandler)}
 	if f, ok := a.stdin.(*os.File); ok && isTerminal(f) {
 		o.MFAToken = func() (string, error) {
-			late.Stop() // the user needs time to read the code
+			late.Stop() // no time limit while the user types the MFA code
 			defer late.Reset(identityTimeout)
 			return a.askMFAToken()
 		}

@@ -46,7 +46,7 @@ func withBuilds(list []source) []source {
 		readers := readBy[absolutePath(s.name)]
 		if b := built[i]; b != nil {
 			if b.err == nil {
-				readers-- // a build also reads its own kustomization file
+				readers-- // the folder's own build also reads this file, and doesn't count
 			}
 			s.built, s.name = b, filepath.Dir(s.name)
 		}

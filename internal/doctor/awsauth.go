@@ -86,7 +86,7 @@ func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 		if err := d.plugin.restoreVariables(); err != nil {
 			return nil, err
 		}
-		defer func() { _ = d.plugin.useVariables() }() // an earlier call succeeded
+		defer func() { _ = d.plugin.useVariables() }() // the same call succeeded before, so it doesn't fail here
 	}
 	client, err := newClient(kube.Protobuf(config))
 	if err != nil {

@@ -78,7 +78,7 @@ type Options struct {
 	Config func() (*rest.Config, error)
 	// Context, Cluster and Namespace are the names of the context, its cluster and its namespace in the kubeconfig.
 	Context, Cluster, Namespace string
-	// MissingUser is the name of a user in the context that the kubeconfig does not have. It is empty if the kubeconfig has the user.
+	// MissingUser is the name of the context's user if the kubeconfig has no user with this name. Otherwise it is empty.
 	MissingUser string
 	// ClusterName and Region are the name and region of the EKS cluster. If they are empty, doctor takes them from the kubeconfig.
 	ClusterName, Region string

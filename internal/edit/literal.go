@@ -124,7 +124,7 @@ func mergeLines(written, old, now []string, indent int, brk string) []string {
 		lines = append(lines, indented([]string{line}, indent)...)
 	}
 	lines = append(lines, written[len(written)-tail:]...)
-	if n := len(lines); n > 0 { // the caller keeps the line break after the last line
+	if n := len(lines); n > 0 { // the last line gets no line break, because the caller keeps the one that follows it
 		lines[n-1] = strings.TrimSuffix(lines[n-1], "\r")
 		for i := range lines[:n-1] {
 			lines[i] = strings.TrimSuffix(lines[i], "\r") + strings.TrimSuffix(brk, "\n")

@@ -85,8 +85,9 @@ func count(findings []validate.Finding, rule string) (n int) {
 // its author did not intend.
 var ofLayout = []string{"yaml-syntax", "not-a-list", "trailing-content", "not-a-mapping", "duplicate-key", "folded-line", "wrong-type", "missing-arn", "unknown-key"}
 
-// newDenials returns the denials that a version has and that the version before lacks. If the authenticator did not load an element before, the
-// element's faults were there already, but no rule reported them. newDenials returns such a fault only if it is one of the layout.
+// newDenials returns the denials of the version after that the version before doesn't have. If the authenticator did not load an element of
+// before, the element may have had the same faults there without a finding. So newDenials returns denials of this element only from the rules in
+// ofLayout.
 func newDenials(before, after *version) (list []validate.Finding) {
 	known := make(map[string]int)
 	for _, f := range before.findings {

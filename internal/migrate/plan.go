@@ -252,7 +252,7 @@ func (p *planner) found(arn string) *Found {
 }
 
 // grant adds an element of aws-auth to the plan if it is an account of mapAccounts, if it has no effect, or if it can't be evaluated. It
-// ignores all other elements, because principal adds these.
+// ignores all other elements, because the method principal adds these.
 func (p *planner) grant(g *access.Grant) {
 	switch {
 	case g.State == access.StateUnknown:

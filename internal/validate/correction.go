@@ -55,7 +55,7 @@ const maxCorrected = 20 * maxFindings
 // correct adds a correction to the last finding. It does nothing if the caller doesn't need corrections, or if the finding is over the limit.
 func (p *Pass) correct(c Correction) {
 	if p.corrects && p.more == 0 && len(p.findings) > 0 {
-		kept := c // only a kept correction costs memory
+		kept := c // a copy, so that c itself stays off the heap if it isn't kept
 		p.findings[len(p.findings)-1].Correction = &kept
 	}
 }

@@ -27,7 +27,7 @@ func (p *Pass) correctItems(f awsauth.Field, items []string) {
 // empty.
 func (p *Pass) correctGroups(f awsauth.Field, groups []string) {
 	s, index := f.Element()
-	lines := strings.HasPrefix(strings.TrimSpace(f.Value), "-") // the text stands on the lines below the key
+	lines := strings.HasPrefix(strings.TrimSpace(f.Value), "-") // the text is a broken list on the lines below the key
 	if r, ok := f.WriteList(groups); ok && len(groups) > 0 && !lines {
 		p.correct(Correction{Section: s, Index: index, Values: true, Replace: []awsauth.Replacement{r}})
 	} else if len(groups) > 0 {

@@ -11,8 +11,8 @@ import (
 )
 
 // TestHostileTexts checks that the evaluation of any object that the API server admits allocates a limited amount of
-// memory. A limit on memory also limits time. These texts once made the guard repeat the same work for each element,
-// key or finding.
+// memory. Work that is repeated also allocates memory each time, so the limit also finds a slow evaluation. These texts
+// once made the guard repeat the same work for each element, key or finding.
 func TestHostileTexts(t *testing.T) {
 	const arn = "arn:aws:iam::111122223333:"
 	many := func(n int, format string) string {

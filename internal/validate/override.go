@@ -33,7 +33,7 @@ const (
 // OverrideKinds returns every kind of override.
 func OverrideKinds() []string { return []string{AllowRemoval, BreakGlass} }
 
-// Override is an override that a request used for one or more findings.
+// Override describes how an annotation of a request overruled one or more findings.
 type Override struct {
 	Kind string
 	// Detail is the reason for breaking the glass, or the ARN of the node role whose removal is allowed.

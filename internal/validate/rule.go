@@ -70,7 +70,7 @@ type Pass struct {
 	severity  Severity
 	findings  []Finding
 	overrides []Override
-	searched  int  // number of principals that lossHint searched for
+	searched  int  // number of lost principals for which lossHint has searched the new version; see maxSearched
 	limit     int  // limit of findings if it is higher than maxFindings; otherwise 0
 	more      int  // number of findings past the limit
 	corrects  bool // whether rules add corrections to their findings

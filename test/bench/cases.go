@@ -25,7 +25,7 @@ const variants = 16
 // reviewCase is an UPDATE of aws-auth by an administrator, in several variants.
 type reviewCase struct {
 	name           string
-	entries, bytes int // number of entries and bytes of the new document
+	entries, bytes int  // number of entries and bytes of the new document
 	noOp           bool // the new document equals the old one
 	handler        *admission.Handler
 	asking         *admission.Handler // looks up principals in IAM, and has the results in its cache

@@ -351,8 +351,8 @@ func wantObserved(t *testing.T, user rest.ImpersonationConfig, rules string) {
 	})
 }
 
-// TestDeletedSecretIsCreated: the replica creates a deleted Secret again with the same CA. It needs the permission
-// only for this name. With the new Secret, a new replica becomes ready.
+// TestDeletedSecretIsCreated: the replica creates a deleted Secret again with the same CA. The permission to create
+// only a Secret of this name is enough. With the new Secret, a new replica becomes ready.
 func TestDeletedSecretIsCreated(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())

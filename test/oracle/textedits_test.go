@@ -12,7 +12,7 @@ import (
 
 var textEdits = flag.Int("text-edits", 1000, "edits of texts by internal/edit to make and check")
 
-// maxRefused limits the part of the edits of texts without faults that may be refused.
+// maxRefused is the permitted share of refusals among the edits of texts without faults.
 const maxRefused = 0.05
 
 // TestTextEditsHaveTheIntendedEffect: an edit changes exactly the intended elements, as the released authenticator reads them, or

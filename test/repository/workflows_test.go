@@ -156,8 +156,8 @@ func TestStepsAreSafe(t *testing.T) {
 	}
 }
 
-// TestReleaseBuildsWithoutRights: the job that builds the release has no right to write, and the job that signs builds
-// nothing of it.
+// TestReleaseBuildsWithoutRights: the job that builds the release has no right to write, and the job that signs the
+// release doesn't build any of its files.
 func TestReleaseBuildsWithoutRights(t *testing.T) {
 	jobs := workflows(t)["release"].Jobs
 	for _, s := range jobs["publish"].Steps {

@@ -157,7 +157,7 @@ func TestBuildRefuses(t *testing.T) {
 	}
 }
 
-// Every file of an archive has a place in the file system, and no two files have the same.
+// Every file of an archive has a place in the file system, and no two files have the same place.
 func TestDestinations(t *testing.T) {
 	names := []string{program, completer, "LICENSE", "man/kubectl-awsauth.1", "completions/_kubectl-awsauth", "completions/kubectl-awsauth.bash", "completions/kubectl-awsauth.fish"}
 	var got []string

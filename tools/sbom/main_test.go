@@ -57,7 +57,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// The document names the file with the certificate authorities, its digest, and the module that the certificates are of.
+// The document names the file with the certificate authorities, its digest, and the module from which the certificates come.
 func TestAuthorities(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {

@@ -19,7 +19,7 @@ type Report struct {
 	Case *rulecase.Case
 	// Rule is the id of the rule that must find the fault. The folder of the case has this name.
 	Rule string
-	// Unseen says why a webhook can't see the fault. It is empty for all other reports.
+	// Unseen says why a webhook can't see the fault. It is empty if a webhook can see the fault.
 	Unseen string
 	// Harmless reports whether the change is harmless, so that a finding would be a false alarm.
 	Harmless bool
