@@ -146,7 +146,7 @@ var alertCases = []alertCase{
 	{
 		alert: "AwsAuthGuardReviewsFail", series: map[string]string{`awsauth_guard_reviews_total{operation="UPDATE",verdict="error",dry_run="false"}`: "0x4 1x80"},
 		quiet: []string{"2m", "25m"}, fires: []string{"5m"}, more: map[string]string{"operation": "UPDATE"},
-		says: "A review of the operation UPDATE reached no verdict. If it was enforced, it was refused. First look in the log, which says why.",
+		says: "A review of the operation UPDATE reached no verdict. The guard refused the change, unless the request was one of EKS or used the bypass. First look in the log, which says why.",
 	},
 	{alert: "AwsAuthGuardReviewsFail", series: map[string]string{
 		`awsauth_guard_reviews_total{operation="UPDATE",verdict="error",dry_run="true"}`: "0x4 1x80",
@@ -193,7 +193,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_live_protected_missing{instance="a"}`: "0x80",
 			`awsauth_guard_live_protected_missing{instance="b"}`: "0x4 1x20 0x80",
 		}, quiet: []string{"2m", "4m", "14m"}, fires: []string{"5m"},
-		says: "1 of guardConfig.protected cannot log in with all declared groups or admin rights. First: kubectl awsauth history, and kubectl awsauth rollback --dry-run.",
+		says: "1 of the principals in guardConfig.protected cannot log in with all declared groups or admin rights. First: kubectl awsauth history, and kubectl awsauth rollback --dry-run.",
 	},
 	{alert: "AwsAuthGuardProtectedPrincipalMissing", series: map[string]string{ // the pod that counts a missing principal ends
 		`awsauth_guard_live_protected_missing{instance="a"}`: "1x2 stale",
@@ -212,7 +212,7 @@ var alertCases = []alertCase{
 			`awsauth_guard_access_entry_losses_total{kind="last-admin",instance="a"}`:          "0x80",
 			`awsauth_guard_access_entry_losses_total{kind="protected-principal",instance="a"}`: "3x80",
 		}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}, more: map[string]string{"kind": "node-role"},
-		says: "The loss is node-role. The guard reviews no change of access entries. First: kubectl get events -n kube-system --field-selector reason=AccessEntryLost; CloudTrail has the user.",
+		says: "The loss is node-role. The guard cannot refuse changes of access entries. First: kubectl get events -n kube-system --field-selector reason=AccessEntryLost. AWS CloudTrail shows who made the change.",
 	},
 	{alert: "AwsAuthGuardAccessEntryLost", series: map[string]string{ // the counter has no loss when its pod ends
 		`awsauth_guard_access_entry_losses_total{kind="last-admin",instance="a"}`: "0x4 stale",

@@ -83,7 +83,7 @@ func TestBadValues(t *testing.T) {
 		"replicas - a string":            {`replicaCount: "2"`, "/replicaCount"},
 		"privileged port":                {`ports: {webhook: 443}`, "/ports/webhook"},
 		"one port twice":                 {`ports: {metrics: 9443}`, "ports: two of"},
-		"one replica on the host":        {`{hostNetwork: true, replicaCount: 1}`, "without a backend"},
+		"one replica on the host":        {`{hostNetwork: true, replicaCount: 1}`, "no pod would answer"},
 		"digest without algorithm":       {`image: {digest: 0123}`, "/image/digest"},
 		"digest in the repository":       {`image: {repository: "ghcr.io/x@sha256:0"}`, "/image/repository"},
 		"tag in the repository":          {`image: {repository: "ghcr.io/x:v1"}`, "/image/repository"},
