@@ -102,7 +102,7 @@ func (g *Grant) precede(entries Entries) {
 		g.State, g.Reason = StateIgnored, "the cluster's authentication mode is API, so aws-auth has no effect"
 	case g.State == StateOK && g.Source != SourceMapAccounts:
 		if e := entries.Get(g.Principal); e != nil && e.Stale == "" { // a stale access entry matches no caller, so the authenticator asks aws-auth
-			g.State, g.Reason = StateShadowed, "the principal has the access entry "+e.PrincipalARN+", which wins"
+			g.State, g.Reason = StateShadowed, "the principal has the access entry "+e.PrincipalARN+", which wins over aws-auth"
 		}
 	}
 }
@@ -203,7 +203,7 @@ func mappingGrant(d *awsauth.Document, m awsauth.Mapping, e *awsauth.Entry, inFo
 	case len(matches) > 0:
 		g.State, g.Reason = StateShadowed, matches[0].Path()+" has the same ARN, and the authenticator searches mapRoles first"
 	default:
-		g.State, g.Reason = StateNeverMatches, "the authenticator compares no caller with this spelling of the ARN"
+		g.State, g.Reason = StateNeverMatches, "no ARN of a caller equals this spelling of the ARN"
 	}
 	return g
 }
@@ -221,7 +221,7 @@ func neverMatches(e *awsauth.Entry) string {
 		return "the role's ARN has a path, and STS leaves it out; the authenticator searches for " + role.String()
 	}
 	if !e.HasSessions() && e.OnlyInstances() {
-		return InstancesOnly(e.Path()) + ", and an IAM user is none"
+		return InstancesOnly(e.Path()) + ", and an IAM user is not an EC2 instance"
 	}
 	return ""
 }

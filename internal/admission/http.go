@@ -119,7 +119,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, observed bool) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	if _, err := w.Write(answer); err != nil { //nolint:gosec // the Content-Type header says JSON, so browsers don't render it
-		h.log.LogAttrs(r.Context(), slog.LevelWarn, "an answer was not read", slog.String("err", err.Error()))
+		h.log.LogAttrs(r.Context(), slog.LevelWarn, "writing an answer to the API server failed", slog.String("err", err.Error()))
 	}
 }
 
@@ -259,7 +259,7 @@ func timeoutOf(r *http.Request) time.Duration {
 func (h *Handler) refuse(ctx context.Context, e *httpError, took time.Duration) []byte {
 	h.recorder.Reviewed("", outcomeError, false, took)
 	h.refusals.Do(func() {
-		h.log.LogAttrs(ctx, slog.LevelError, "refused without a review",
+		h.log.LogAttrs(ctx, slog.LevelError, "refused a request without a review",
 			slog.Int("code", e.code),
 			slog.String("err", textutil.Shorten(e.Error(), maxLogged)),
 			slog.Float64("duration_seconds", took.Seconds()),

@@ -112,7 +112,7 @@ func (h *Handler) lookUpPrincipals(ctx context.Context, r *review) (known valida
 	defer func() {
 		if p := recover(); p != nil { // a failed lookup must not refuse the change
 			h.recorder.Panicked(validate.InternalError)
-			h.log.LogAttrs(ctx, slog.LevelError, "asking for principals panicked", slog.String("panic", textutil.Shorten(fmt.Sprint(p), maxLogged)), slog.String("stack", string(debug.Stack())))
+			h.log.LogAttrs(ctx, slog.LevelError, "the lookup of principals in IAM panicked", slog.String("panic", textutil.Shorten(fmt.Sprint(p), maxLogged)), slog.String("stack", string(debug.Stack())))
 			known = h.unasked(r.principals, "the guard failed during the lookup")
 		}
 	}()

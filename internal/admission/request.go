@@ -85,7 +85,7 @@ func (r *request) change() (c validate.Change, err error) {
 // find out.
 func (r *request) isAboutAWSAuth() (bool, error) {
 	if r.UID == "" {
-		return false, errors.New("the review holds no request, or one without a uid")
+		return false, errors.New("the review has no request, or its request has no uid")
 	}
 	if r.Resource.Resource == "" && r.Kind.Kind == "" {
 		return false, errors.New("the request names neither a resource nor a kind")

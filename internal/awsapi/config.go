@@ -94,7 +94,7 @@ func redactLoadError(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e
 	}
-	return errors.New("a variable or a profile is not valid; its name and value are not shown, because it may be a secret")
+	return errors.New("a variable or a profile is not valid; its name and value are not shown, because they may be secret")
 }
 
 // LabelledCredentials marks the errors of a credentials provider. So [NewError] can distinguish an error in getting credentials

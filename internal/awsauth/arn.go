@@ -136,14 +136,14 @@ func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 	switch a.Service + ":" + kind {
 	case "iam:root":
 		if slash {
-			return &ARNError{Problem: "names something below root", Hint: "write arn:" + a.Partition + ":iam::" + a.Account + ":root"}
+			return &ARNError{Problem: "has a path after root", Hint: "write arn:" + a.Partition + ":iam::" + a.Account + ":root"}
 		}
 		return nil
 	case "iam:role", "iam:user":
 		return checkName(rest, 64)
 	case "sts:federated-user":
 		if strings.Contains(rest, "/") {
-			return &ARNError{Problem: "has a path, and STS gives none to a federated user", Hint: "write arn:" + a.Partition + ":sts::" + a.Account + ":federated-user/NAME"}
+			return &ARNError{Problem: "has a path, but the ARN of a federated user never has one", Hint: "write arn:" + a.Partition + ":sts::" + a.Account + ":federated-user/NAME"}
 		}
 		return checkName(rest, 32)
 	case "sts:assumed-role":
@@ -154,7 +154,7 @@ func checkResource(a ARN, kind, rest string, slash bool) *ARNError {
 		if strings.Contains(session, "/") {
 			role := strings.Split(rest, "/")
 			right := ARN{a.Partition, "iam", a.Account, "role/" + role[len(role)-2]}
-			return &ARNError{Problem: "has a path, and STS puts none into a session's ARN", Hint: writeARN(right.String())}
+			return &ARNError{Problem: "has a path, but the ARN of a session never has one", Hint: writeARN(right.String())}
 		}
 		return nil
 	case "iam:group":

@@ -35,9 +35,9 @@ func TestParseARN(t *testing.T) {
 		{arn: "arn:aws:iam::" + account + ":role", problem: "has no name at its end"},
 		{arn: "arn:aws:iam::" + account + ":role/a b", problem: "has ' ' in its name, which IAM does not allow"},
 		{arn: "arn:aws:iam::" + account + ":role/ä", problem: "has 'ä' in its name, which IAM does not allow"},
-		{arn: "arn:aws:iam::" + account + ":root/x", problem: "names something below root"},
+		{arn: "arn:aws:iam::" + account + ":root/x", problem: "has a path after root"},
 		{arn: "arn:aws:iam::" + account + ":policy/x", problem: `names "policy/x" of the service iam, which is not a principal that can log in`},
-		{arn: "arn:aws:sts::" + account + ":assumed-role/team/Admin/alice", problem: "has a path, and STS puts none into a session's ARN"},
+		{arn: "arn:aws:sts::" + account + ":assumed-role/team/Admin/alice", problem: "has a path, but the ARN of a session never has one"},
 		{arn: " arn:aws:iam::" + account + ":role/Admin", problem: "has white space or an invisible character at an end, and the authenticator does not trim it"},
 	} {
 		arn, err := awsauth.ParseARN(test.arn)
@@ -124,7 +124,7 @@ func TestARNErrorNamesMistakeAndRepair(t *testing.T) {
 		{iam + iam + "user/alice", "has an ARN inside an ARN", "write " + iam + "user/alice"},
 		{iam + "role/a," + iam + "role/b", "holds several ARNs, but an entry can have only one", "write one entry for each role or user"},
 		{iam + "group/devs", "names an IAM group, and IAM groups can't log in", "map a role that the group may assume: write " + iam + "role/NAME"},
-		{"arn:aws:sts::111122223333:assumed-role/team/Admin/alice", "has a path, and STS puts none into a session's ARN", "write " + iam + "role/Admin"},
+		{"arn:aws:sts::111122223333:assumed-role/team/Admin/alice", "has a path, but the ARN of a session never has one", "write " + iam + "role/Admin"},
 		{"aws:iam::111122223333:role/Admin", "is not an ARN", "write " + iam + "role/Admin"},
 		{"arn:aws:iam::111122223333/role/Admin", "is not an ARN", "write " + iam + "role/Admin"},
 		{iam + "roles/Admin", `names "roles/Admin" of the service iam, which is not a principal that can log in`, "write " + iam + "role/Admin"},

@@ -34,7 +34,7 @@ func (s *search) closest(d *Document) {
 			}
 		}
 		least = distance
-		best = &NearMiss{m.ARN.At(), MissSpelling, "looks closest, and has " + strings.Join(differ, ", and ")}
+		best = &NearMiss{m.ARN.At(), MissSpelling, "is the most similar ARN, but has " + strings.Join(differ, ", and ")}
 	}
 	if best != nil {
 		s.add(best.Position, best.Kind, "%s", best.Why)

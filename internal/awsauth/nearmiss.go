@@ -136,7 +136,7 @@ func (s *search) entry(m Mapping) {
 		kind = MissDropped
 		at, why = s.dropped(m)
 	case m.Entry.ShadowedBy() != nil && fold(m.Entry.ARN) == fold(s.want.String()):
-		why = "is replaced by " + m.Entry.ShadowedBy().Path() + ", which the authenticator stores under the same key, and which matches no caller"
+		why = "is replaced by " + m.Entry.ShadowedBy().Path() + ", which matches no caller; the authenticator stores both under the same key"
 	case m.Entry.ARN != "":
 		kind, why = s.differs(m.Entry.ARN)
 	}
@@ -155,7 +155,7 @@ func (s *search) dropped(m Mapping) (at Field, why string) {
 	}
 	for _, p := range pairs(m.node, 0) {
 		if value := resolveAlias(p.value); value.Kind == yaml.ScalarNode && s.names(value.Value) {
-			return m.field(resolveAlias(p.key).Value, p.value), "holds it, but the element " + m.Entry.Dropped + " and is not loaded"
+			return m.field(resolveAlias(p.key).Value, p.value), "holds this ARN, but the authenticator does not load the element: it " + m.Entry.Dropped
 		}
 	}
 	return Field{}, ""
@@ -186,7 +186,7 @@ func (s *search) differs(text string) (kind NearMissKind, why string) {
 			return MissSession, fmt.Sprintf("is an STS session of it, %q; write %s", text, s.want)
 		}
 		if _, ok := arn.WithoutPath(); ok {
-			return MissPath, fmt.Sprintf("is the same role with its path, %q; callers arrive without it: write %s", text, s.want)
+			return MissPath, fmt.Sprintf("is the same role with its path, %q; the ARN of a caller has no path: write %s", text, s.want)
 		}
 	case same && arn.Partition == s.want.Partition:
 		return MissAccount, fmt.Sprintf("has the same name in another account, %s instead of %s", arn.Account, s.want.Account)
@@ -196,7 +196,7 @@ func (s *search) differs(text string) (kind NearMissKind, why string) {
 		return MissPermissionSet, fmt.Sprintf("is a role of the same permission set with another suffix, %q; IAM Identity Center gives a new suffix when it creates the role again: write %s", text, s.want)
 	case arn.Partition != s.want.Partition || arn.Account != s.want.Account || fold(form.Name()) != fold(s.want.Name()):
 	case strings.HasPrefix(s.want.Resource, "user/") && strings.HasPrefix(arn.Resource, "user/"):
-		return MissUserPath, fmt.Sprintf("is the user under another path, %q, and the path counts; write %s", text, s.want)
+		return MissUserPath, fmt.Sprintf("is the user under another path, %q, and a user's ARN includes its path; write %s", text, s.want)
 	default:
 		return MissType, fmt.Sprintf("has the same name and is another kind of principal, %q; write %s", text, s.want)
 	}

@@ -80,7 +80,7 @@ const removeCharacter = "remove the character"
 func explainYAMLError(text string, lines *lineIndex, err error) (offset int, problem, hint string) {
 	problem, hint = bareYAMLError(err), genericHint
 	if strings.Contains(problem, "map key") { // sigs.k8s.io/yaml: YAML allows keys that JSON does not
-		problem, hint = "a key in it is empty, a list or a mapping", "write rolearn, username and groups as keys"
+		problem, hint = "an element has a key that is empty, a list or a mapping", "write rolearn, username and groups as keys"
 	}
 	line := errorLine(err)
 	if line == 0 {

@@ -61,7 +61,7 @@ func (a *app) addCommand() *cobra.Command {
 		Short: "Let a role, a user or an account log in to the cluster",
 		Long: `Let a role, a user or an account log in to the cluster, by an entry in aws-auth.
 
-PRINCIPAL is what you have in hand. add writes the form that aws-auth needs, and names the change:
+PRINCIPAL can have one of these forms. add writes the form that aws-auth needs, and names the change:
   - the ARN that aws sts get-caller-identity prints for a session of a role
   - the ARN of a role with its path, such as a role of IAM Identity Center (SSO)
   - the ARN of a role or a user, or its name with --account
@@ -79,7 +79,7 @@ Without --username, a role gets the username that EKS gives by default in its ac
 arn:aws:sts::ACCOUNT:assumed-role/ROLE/{{SessionName}}, so that audit logs show the person. A user gets its ARN.
 
 If the principal has an entry, add changes that entry: it keeps the entry's groups and username and adds
-yours. It removes further entries of the same principal, which only cause confusion. It creates aws-auth if
+yours. It removes further entries of the same principal. It creates aws-auth if
 it does not exist.
 
 ` + editHelp + `

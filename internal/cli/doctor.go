@@ -76,7 +76,7 @@ Exit status: 0 nothing is wrong, 1 doctor found a cause, 2 doctor can't say.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&o.file, "filename", "f", "", "`FILE` with the aws-auth of the cluster, or a dash (-) for standard input")
 	flags.StringVar(&o.adminContext, "admin-context", "", "`NAME` of a context that may read aws-auth")
-	flags.StringVar(&o.principal, "principal", "", "`ARN` of another principal, whose login an administrator examines")
+	flags.StringVar(&o.principal, "principal", "", "`ARN` of a principal other than you, for administrators: examine the login of this principal")
 	flags.StringVar(&o.verb, "verb", "", "`VERB` of a request that is forbidden, such as list")
 	flags.StringVar(&o.resource, "resource", "", "`RESOURCE[.GROUP][/NAME]` of a request that is forbidden, such as pods")
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "`NAMESPACE` of the request (default: that of the context)")

@@ -60,7 +60,7 @@ func (e *editRun) editCluster(ctx context.Context) error {
 		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) || e.noRetry || attempt == editAttempts {
 			return err
 		}
-		e.app.note("another client changed aws-auth in the meantime; the edit is made again in the new version")
+		e.app.note("another client changed aws-auth in the meantime; trying again with the new version")
 		select {
 		case <-ctx.Done():
 			return err

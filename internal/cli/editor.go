@@ -20,7 +20,7 @@ func (a *app) editCommand() *cobra.Command {
 	o := &editOptions{}
 	cmd := &cobra.Command{
 		Use:   "edit",
-		Short: "Edit aws-auth in your editor, with the rules checking it before it is written",
+		Short: "Edit aws-auth in your editor; the rules check the text before it is written",
 		Long: `Edit aws-auth in your editor. The rules check the text before it is written.
 
 edit opens one YAML file with the texts of mapRoles, mapUsers and mapAccounts in the editor that KUBE_EDITOR
@@ -28,8 +28,8 @@ or EDITOR names, or else in vi. When you save and leave the editor, the rules ev
 of the old version. If they deny it, the editor opens again with the findings as comments. An unchanged or
 empty file cancels the edit. edit creates aws-auth if it does not exist.
 
-If another client changed aws-auth in the meantime, the API server refuses the edit, or the editor fails, edit
-writes nothing and keeps your text in a file.
+edit writes nothing, and keeps your text in a file, in three cases: another client changed
+aws-auth in the meantime, the API server refuses the edit, or the editor fails.
 
 ` + editHelp + `
 

@@ -84,7 +84,7 @@ func (s *sectionEdits) replaceEntry(old *awsauth.Entry, e awsauth.Entry, p princ
 		}
 	}
 	if old.ARN != e.ARN {
-		s.note("%s had %s, by which no caller logs in; it gets %s", old.Path(), old.ARN, e.ARN)
+		s.note("%s had %s, but no caller has this ARN; it gets %s", old.Path(), old.ARN, e.ARN)
 	}
 	others := slices.DeleteFunc(entriesOf(s.version.Load(), p.has), func(other *awsauth.Entry) bool {
 		return other.Section == old.Section && other.Index == old.Index

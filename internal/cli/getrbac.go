@@ -69,7 +69,7 @@ func (c *cluster) listRBAC(ctx context.Context, resource string, newList func() 
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 		if count += meta.LenList(list); count > maxRBAC {
-			return fmt.Errorf("%s: the cluster has more than %d", doing, maxRBAC)
+			return fmt.Errorf("%s: the cluster has more than %d of them", doing, maxRBAC)
 		}
 		addRBAC(o, list)
 		page, err := meta.ListAccessor(list)

@@ -153,7 +153,7 @@ func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
 		return
 	}
 	if b, ok := s.policy.MissingRole(); ok {
-		a.note("%s lacks the %s %s of the %s %s; a role that doesn't exist gives no rights", name, b.RoleKind, b.RoleName, b.Kind, b.Name)
+		a.note("%s has the %s %s without its %s %s; a role that doesn't exist gives no rights", name, b.Kind, b.Name, b.RoleKind, b.RoleName)
 	}
 }
 

@@ -200,7 +200,7 @@ func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *mig
 		return nil
 	}
 	if s.clusterAdminPolicy, err = client.PolicyARN(ctx, access.ClusterAdminPolicy); err != nil {
-		a.note("the ARN of %s is not verified in partition %s: %v", access.ClusterAdminPolicy, s.partition, explainEKS(err, o.clusterName))
+		a.note("migrate could not verify the ARN of the access policy %s in the partition %s: %v", access.ClusterAdminPolicy, s.partition, explainEKS(err, o.clusterName))
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (a *app) removeCommand() *cobra.Command {
 
 PRINCIPAL is an ARN in any form that add takes, a name with --account, or an account of 12 digits. remove
 shows every entry of the principal and removes all of them, also entries that never had an effect because
-of a mistake in the ARN. An entry whose ARN is not an ARN can be named by exactly this text.
+of a mistake in the ARN. If the ARN of an entry is not valid, give exactly its text as PRINCIPAL.
 
 The guard refuses a change that removes a node role, unless the change names the role. You name it here, so
 remove sets the annotation awsauth-guard.io/allow-removal, in the cluster or in the FILE of -f. First delete

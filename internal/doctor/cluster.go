@@ -49,7 +49,7 @@ func (d *diagnosis) describeCluster(ctx context.Context) (Status, string) {
 	case errors.Is(err, eks.ErrNoSuchCluster):
 		return d.suspectNoSuchCluster(ctx)
 	case eks.IsDenied(err):
-		return StatusUnknown, fmt.Sprintf("you lack the permission eks:DescribeCluster for %s, which aws eks update-kubeconfig needs, and kubectl does not", d.ClusterName)
+		return StatusUnknown, fmt.Sprintf("you lack the permission eks:DescribeCluster for %s, which aws eks update-kubeconfig needs but kubectl does not", d.ClusterName)
 	case err != nil:
 		return StatusUnknown, "EKS can't be read: " + err.Error()
 	}
@@ -162,7 +162,7 @@ func (d *diagnosis) compareCluster() *Cause {
 	case !sameCA && !description.HasEndpoint(d.config.Host):
 		return &Cause{
 			ID: "other-cluster", Step: stepCluster, User: d.updateKubeconfig(),
-			Summary: fmt.Sprintf("the kubeconfig leads to %s, and the token is for the cluster %s, whose API server is %s", d.config.Host, d.ClusterName, description.Endpoint),
+			Summary: fmt.Sprintf("the kubeconfig has the API server %s, but the token is for the cluster %s, whose API server is %s", d.config.Host, d.ClusterName, description.Endpoint),
 		}
 	case !sameCA && err == nil && len(ca) > 0 && len(description.CA) > 0:
 		return &Cause{

@@ -88,12 +88,12 @@ func (d *diagnosis) explainSTS(answer stsAnswer) (Status, string) {
 	case "ExpiredToken", "ExpiredTokenException":
 		return d.fail(Cause{
 			ID: "credentials-expired", Step: stepIdentity, User: "aws configure list" + d.withProfile(),
-			Summary: "your temporary AWS credentials have expired; get new ones from where the command says that they are",
+			Summary: "your temporary AWS credentials have expired; the command shows where they come from; get new ones there",
 		})
 	case "SignatureDoesNotMatch":
 		return d.fail(Cause{
 			ID: "signature-mismatch", Step: stepIdentity, User: d.updateKubeconfig(),
-			Summary: fmt.Sprintf("the token is not signed for the cluster %s, or with a wrong secret access key", d.ClusterName),
+			Summary: fmt.Sprintf("the signature of the token is wrong: it was made for another cluster than %s, or with a wrong secret access key", d.ClusterName),
 		})
 	case "RegionDisabledException", "OptInRequired":
 		return d.fail(Cause{
@@ -157,7 +157,7 @@ func readSTSAnswer(response *http.Response) (stsAnswer, error) {
 		} `json:"Error"`
 	}
 	if err := json.Unmarshal(body, &decoded); err != nil {
-		return stsAnswer{}, fmt.Errorf("answered %d without JSON; is a proxy between?", response.StatusCode)
+		return stsAnswer{}, fmt.Errorf("answered %d without JSON; maybe a proxy answered", response.StatusCode)
 	}
 	answer := stsAnswer{code: decoded.Error.Code}
 	if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {

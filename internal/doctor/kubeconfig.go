@@ -122,7 +122,7 @@ func (d *diagnosis) checkPlugin(where string) (Status, string) {
 	if v := p.config.APIVersion; v != pluginV1 && v != pluginBeta {
 		return d.fail(Cause{
 			ID: "exec-api-version", Step: stepKubeconfig, User: d.updateKubeconfig(),
-			Summary: fmt.Sprintf("the exec section has the apiVersion %q, which kubectl no longer accepts since version 1.24", v),
+			Summary: fmt.Sprintf("the exec section has the apiVersion %q, which kubectl has not accepted since version 1.24", v),
 		})
 	}
 	path, err := lookPath(p.config)

@@ -132,12 +132,12 @@ func (d *diagnosis) readToken(context.Context) (Status, string) {
 		return StatusUnknown, err.Error()
 	}
 	if text == "" {
-		return StatusOK, "the credentials are not a token, so neither AWS nor aws-auth decide about them"
+		return StatusOK, "the credentials are not a token, so neither AWS nor aws-auth decides about them"
 	}
 	t, err := parseToken(text)
 	switch {
 	case errors.Is(err, errForeign):
-		return StatusOK, "the token is not one of EKS, but of a ServiceAccount or an OIDC provider, so neither AWS nor aws-auth decide about it"
+		return StatusOK, "the token is not one of EKS, but of a ServiceAccount or an OIDC provider, so neither AWS nor aws-auth decides about it"
 	case err != nil:
 		c := Cause{ID: "token-malformed", Step: stepToken, Summary: "the API server refuses the token: " + err.Error(), User: d.updateKubeconfig()}
 		if os.Getenv("AWS_ENDPOINT_URL_STS") != "" {

@@ -75,7 +75,7 @@ func (l *list) addToBlock(st style, render func(style, string) string) (string, 
 	margin := l.text[lineStart(l.text, last.Mark):last.Mark]
 	at, ok := endOfLine(l.text, last.End)
 	if !ok || !blank(margin) {
-		return "", l.refuse("its last element shares a line with something else")
+		return "", l.refuse("its last element shares a line with other text")
 	}
 	at = l.afterComments(at, len(margin))
 	before := st.brk
@@ -126,7 +126,7 @@ func (l *list) removeItem(of *awsauth.Span, index int) ([]splice, error) {
 	start := lineStart(l.text, item.Mark)
 	end, ok := endOfLine(l.text, item.End)
 	if !ok || !blank(l.text[start:item.Mark]) {
-		return nil, l.refuse("it shares a line with something else")
+		return nil, l.refuse("it shares a line with other text")
 	}
 	if len(items) == 1 {
 		return []splice{{of.Start, end, "[]"}}, nil

@@ -192,7 +192,7 @@ func RenameKey(text string, s awsauth.Section, index int, key, name string) (str
 	want := l.elements()
 	want[index].changeKey(key, func(k *keyValue) { k.name = name })
 	if len(want[index].oneOf) != 1 {
-		return "", l.refuse("a merge gives it the key %s, too, and that one would count instead", key)
+		return "", l.refuse("a merge gives it the key %s, too, and the merged key would count instead of the renamed one", key)
 	}
 	return l.check(apply(text, []splice{{at.Start, at.End, write(name, at.Quote, l.inFlow())}}), want)
 }

@@ -159,7 +159,7 @@ func TestRefusalsNameThePlace(t *testing.T) {
 		{"negative", second(edit.Remove(admin, awsauth.MapRoles, -1)), "it has no such element"},
 		{"used anchor", second(edit.Remove("- &a\n  rolearn: x\n- *a\n", awsauth.MapRoles, 0)), "edit mapRoles[0] by hand"},
 		{"element of an alias", second(edit.SetValue("- &a\n  rolearn: x\n- *a\n", awsauth.MapRoles, 1, "rolearn", "y")), "edit mapRoles[1] by hand: it has 0 keys rolearn of its own"},
-		{"anchored element", second(edit.SetValue("- &a\n  rolearn: x\n- *a\n", awsauth.MapRoles, 0, "rolearn", "y")), "the edit would change the element mapRoles[1] in another way"},
+		{"anchored element", second(edit.SetValue("- &a\n  rolearn: x\n- *a\n", awsauth.MapRoles, 0, "rolearn", "y")), "the edit would change the element mapRoles[1] differently than asked"},
 		{"duplicate key", second(edit.SetValue("- rolearn: x\n  rolearn: y\n", awsauth.MapRoles, 0, "rolearn", "z")), "it has 2 keys rolearn of its own"},
 		{"rename to an existing key", second(edit.RenameKey(admin, awsauth.MapRoles, 0, "username", "Groups")), "it has the key Groups, too"},
 		{"rename a key over a merged one", second(edit.RenameKey("- &a\n  rolearn: x\n- <<: *a\n  rolearn: y\n", awsauth.MapRoles, 1, "rolearn", "arn")), "a merge gives it the key rolearn, too"},

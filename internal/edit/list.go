@@ -156,7 +156,7 @@ func (l *list) check(text string, want []element) (string, error) {
 	}
 	for i := range got {
 		if !got[i].is(&want[i]) {
-			return "", l.refuse("the edit would change the element %s[%d] in another way", l.section, i)
+			return "", l.refuse("the edit would change the element %s[%d] differently than asked", l.section, i)
 		}
 	}
 	return text, nil

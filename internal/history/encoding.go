@@ -126,7 +126,7 @@ func readVersion(raw []byte, v *Version, limit int) (size int, err error) {
 		v.Data, v.BinaryData = nil, nil
 	case v.Deleted:
 		if len(v.Data)+len(v.BinaryData) > 0 {
-			return size, errors.New("a deletion has a content")
+			return size, errors.New("the version is a deletion, but has content")
 		}
 	case Hash(v.Data, v.BinaryData) != v.Hash:
 		return size, errors.New("the content does not match its hash")

@@ -80,7 +80,7 @@ func TestEnvironment(t *testing.T) {
 
 // Errors about invalid files and variables don't quote them.
 func TestNewErrorsQuoteNoValues(t *testing.T) {
-	const hidden = "a variable or a profile is not valid; its name and value are not shown, because it may be a secret"
+	const hidden = "a variable or a profile is not valid; its name and value are not shown, because they may be secret"
 	for name, c := range map[string]struct{ file, variable, value, want string }{
 		"no such profile":   {"", "AWS_PROFILE", "nobody", `there is no profile "nobody"`},
 		"no source":         {"[profile x]\nrole_arn = " + guard + "\nsource_profile = y", "AWS_PROFILE", "x", `the source_profile "y", or a profile that it refers to, cannot be used`},

@@ -105,7 +105,7 @@ func TestIdentityChangesBetweenReviews(t *testing.T) {
 	}
 	move()
 	w.aws.Remove(foreign)
-	is(t, w.lookup(t, short, role), unknown("not found once, and no time was left for a second call"))
+	is(t, w.lookup(t, short, role), unknown("IAM did not find it, and no time was left for a second call"))
 	w.pass(10 * time.Second)
 	is(t, w.lookup(t, short, role), unknown(changed))
 }

@@ -112,7 +112,7 @@ func TestListedPrincipalExists(t *testing.T) {
 func TestShortBudgetAllowsOneCall(t *testing.T) {
 	t.Parallel()
 	const (
-		once    = "not found once, and no time was left for a second call"
+		once    = "IAM did not find it, and no time was left for a second call"
 		delay   = 10 * time.Second
 		tooLong = 5 * time.Second
 	)

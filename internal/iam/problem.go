@@ -9,7 +9,7 @@ import (
 
 // Reasons for the answer Unknown. Package awsapi has further reasons.
 const (
-	reasonNotFoundOnce   = "not found once, and no time was left for a second call"
+	reasonNotFoundOnce   = "IAM did not find it, and no time was left for a second call"
 	reasonOtherPartition = "another partition"
 	reasonAccountChanged = "the credentials are of another account than before"
 	reasonTooMany        = "the change has too many principals to look up"

@@ -92,7 +92,7 @@ func TestSecondCallWaitsForDelay(t *testing.T) {
 		<-answer
 		iamtest.Error(http.StatusNotFound, "NoSuchEntity", "")(hw, r)
 	}, nil)
-	const once = "not found once, and no time was left for a second call"
+	const once = "IAM did not find it, and no time was left for a second call"
 	var first sync.WaitGroup
 	first.Go(func() { is(t, w.lookup(t, short, role), unknown(once)) })
 	<-asked

@@ -40,7 +40,7 @@ func newStoredMetrics() storedMetrics {
 		missing:       gauge("live_protected_missing", "Protected principals that lack one of their groups or the rights of an admin, counting the stored aws-auth and access entries."),
 		present:       gauge("live_present", "1 if aws-auth exists, 0 if not."),
 		breakGlass:    gauge("break_glass_present", "1 if the stored aws-auth has the break-glass annotation, 0 if not."),
-		enforced:      gauge("enforced", "1 if the API server calls this webhook for every change of aws-auth, 0 if possibly not; /readyz?verbose shows the reason."),
+		enforced:      gauge("enforced", "1 if the API server calls this webhook for every change of aws-auth, 0 if it may leave some out; /readyz?verbose shows the reason."),
 		last:          gauge("last_admitted_timestamp_seconds", "Time when this process last admitted a change of aws-auth, without dry runs."),
 		principals:    gauge("live_principals", "Principals of the stored aws-auth by their result in IAM: exists, missing, recreated (deleted and made again with the same name) or unknown; only on the leader, and only with iam.mode warn or deny.", "iam"),
 		build:         gauge("build_info", "1, with the version of this program and of Go.", "version", "go_version"),

@@ -61,7 +61,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	log := o.logger(stderr)
 	if err := Run(ctx, o, log); err != nil {
 		for _, err := range split(err) {
-			log.Error("cannot go on", "err", err.Error())
+			log.Error("the guard stops because of an error", "err", err.Error())
 		}
 		return exitError
 	}

@@ -223,7 +223,7 @@ func TestInvalidOptionsEndTheProcess(t *testing.T) {
 			log := newOutput()
 			status := server.Main(t.Context(), tt.args, io.Discard, log)
 			var errs []string
-			for _, line := range log.lines("cannot go on") {
+			for _, line := range log.lines("the guard stops because of an error") {
 				errs = append(errs, fmt.Sprint(line["err"]))
 			}
 			if diff := cmp.Diff(tt.want, errs); diff != "" || status != 1 {
@@ -266,7 +266,7 @@ func TestLogFormatText(t *testing.T) {
 	t.Parallel()
 	status, _, log := run(t, "--cert-dir", t.TempDir(), "--log-format", "text", "--log-level", "error")
 	lines := slices.Collect(strings.Lines(log))
-	if status != 1 || len(lines) != 1 || !strings.Contains(lines[0], `level=ERROR msg="cannot go on" err="reading the serving certificate: `) {
+	if status != 1 || len(lines) != 1 || !strings.Contains(lines[0], `level=ERROR msg="the guard stops because of an error" err="reading the serving certificate: `) {
 		t.Errorf("status %d:\n%s", status, log)
 	}
 }

@@ -137,7 +137,7 @@ func (r *reviews) close() error { return r.listener.Close() }
 // towards the connection limits.
 func (r *reviews) started(*http.Request) error {
 	if !r.serving.Load() {
-		return errors.New("the webhook's port is not served")
+		return errors.New("the server for the webhook's port is not running")
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (p *Pass) checkNodeGroups(m awsauth.Mapping) {
 	group := slices.Index(groups, access.NodesGroup)
 	admin := slices.IndexFunc(groups, func(g string) bool { return slices.Contains(p.Policy.adminGroups(), g) })
 	if prefix && admin >= 0 {
-		hint := "write admin:{{SessionName}} as username, if these are people"
+		hint := "write admin:{{SessionName}} as username, if people use this entry"
 		if group >= 0 {
 			hint = "leave out the group " + groups[admin] + " here, and give people an entry with another role"
 		}

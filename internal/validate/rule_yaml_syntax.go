@@ -56,7 +56,7 @@ func checkYAMLSyntax(p *Pass) {
 			if givesNoAccess(p.Doc.Map, t.Section) {
 				kind = ""
 			}
-			p.Reportf(keyFault{f, kind}, f.Hint, "%s is not certain: %s", string(t.Section), f.Problem)
+			p.Reportf(keyFault{f, kind}, f.Hint, "the effect of %s is not certain: %s", string(t.Section), f.Problem)
 		}
 	}
 }
