@@ -106,6 +106,10 @@ func TestARNErrorNamesMistakeAndRepair(t *testing.T) {
 		{"arn:aws:iam:111122223333:role/Admin", `has one colon too few before "111122223333"`, "write " + iam + "role/Admin"},
 		{"arn:aws:iam::111122223333role/Admin", `has one colon too few before "role"`, "write " + iam + "role/Admin"},
 		{"arn:aws:iam::111122223333:role:Admin", "has a colon in place of a slash", "write " + iam + "role/Admin"},
+		{"arn:aws:iam:111122223333::role/Admin", "has the colons in wrong places", "write " + iam + "role/Admin"},
+		{"arn:aws::iam:111122223333:role/Admin", "has the colons in wrong places", "write " + iam + "role/Admin"},
+		{"arn::aws:iam:111122223333:role/Admin", "has the colons in wrong places", "write " + iam + "role/Admin"},
+		{"arn:aws:iam:111122223333:role:Admin", "has the colons in wrong places", "write " + iam + "role/Admin"},
 		{
 			"arn:aws:iam::11112222333::role/Admin", `has one colon too many before "role", and has the account "11112222333", which has 11 digits instead of 12`,
 			"write arn:aws:iam::ACCOUNT:role/Admin with the 12 digits of the account in place of ACCOUNT",

@@ -10,14 +10,17 @@ import (
 // principalHint is the hint for a text from which the principal can't be guessed.
 const principalHint = "write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME"
 
-// looksPlain reports whether a text has exactly five colons, as an ARN of a principal has, and consists of ASCII
-// characters other than white space. ParseARN does not call describeMistake for such a text.
+// looksPlain reports whether a text has exactly five colons, in the places where an ARN of a principal has them, and
+// consists of ASCII characters other than white space. ParseARN does not call describeMistake for such a text.
 func looksPlain(text string) bool {
 	colons := 0
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c == ':':
 			colons++
+			if (colons == 4) != (i > 0 && text[i-1] == ':') {
+				return false // only the region, between the third and the fourth colon, is empty
+			}
 		case c <= ' ' || c >= utf8.RuneSelf:
 			return false
 		}
