@@ -47,14 +47,19 @@ func ParseManifests(src []byte) ([]Manifest, []error) {
 	return manifests, errs
 }
 
-// SortErrors sorts the errors of a file by line and column. It expects errors of type [*ManifestError].
+// SortErrors sorts the errors of a file by line and column. Errors that neither are nor wrap a [*ManifestError] have no
+// position, and come first.
 func SortErrors(errs []error) {
-	slices.SortStableFunc(errs, func(a, b error) int {
-		var p, q *ManifestError
-		if !errors.As(a, &p) || !errors.As(b, &q) {
-			return 0
+	position := func(err error) (line, column int) {
+		if e, ok := errors.AsType[*ManifestError](err); ok {
+			return e.Line, e.Column
 		}
-		return cmp.Or(cmp.Compare(p.Line, q.Line), cmp.Compare(p.Column, q.Column))
+		return 0, 0
+	}
+	slices.SortStableFunc(errs, func(a, b error) int {
+		line, column := position(a)
+		otherLine, otherColumn := position(b)
+		return cmp.Or(cmp.Compare(line, otherLine), cmp.Compare(column, otherColumn))
 	})
 }
 

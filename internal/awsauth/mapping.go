@@ -1,6 +1,7 @@
 package awsauth
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -210,10 +211,14 @@ func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r > 127 })
 }
 
-// sameText reports whether a node has the decoded value. It returns true for every node with the tag !!binary,
-// because such a node holds its value in base64.
+// sameText reports whether a node has the decoded value. A node with the tag !!binary holds its value in base64, and
+// the authenticator's decoder puts U+FFFD in place of each byte that is not UTF-8.
 func sameText(n *yaml.Node, value string) bool {
-	return n.Value == value || n.Tag == "!!binary"
+	if n.Tag != "!!binary" {
+		return n.Value == value
+	}
+	decoded, err := base64.StdEncoding.DecodeString(n.Value)
+	return err == nil && ReplaceBytes(string(decoded)) == value
 }
 
 // holds reports whether a node is a list of the decoded groups. An empty group equals every item. If there are no

@@ -281,8 +281,7 @@ func placeOf(raw string, at int) string {
 }
 
 // Names reports whether the text of a section holds an ARN, in an element or in a comment. The beginning of a longer
-// ARN does not count. If the username of any entry contains the ARN, Names returns false, because the text may hold the
-// ARN only as this username.
+// ARN does not count, and neither does an ARN in the username of an element.
 func (d *Document) Names(arn string) bool {
 	if d.folded == "" {
 		var b strings.Builder
@@ -293,27 +292,27 @@ func (d *Document) Names(arn string) bool {
 		d.folded = b.String()
 	}
 	arn = strings.ToLower(arn)
-	if !holds(d.folded, arn) {
+	places := countARN(d.folded, arn)
+	if places == 0 {
 		return false
 	}
 	for m := range d.Mappings() {
-		if len(m.Username.Value) >= len(arn) && strings.Contains(strings.ToLower(m.Username.Value), arn) {
-			return false
+		if len(m.Username.Value) >= len(arn) {
+			places -= countARN(strings.ToLower(m.Username.Value), arn)
 		}
 	}
-	return true
+	return places > 0
 }
 
-// holds reports whether a text holds an ARN that is not the beginning of a longer ARN.
-func holds(text, arn string) bool {
+// countARN returns how often a text holds an ARN that is not the beginning of a longer ARN.
+func countARN(text, arn string) (n int) {
 	for {
 		_, rest, found := strings.Cut(text, arn)
 		if !found {
-			return false
+			return n
 		}
-		next, _ := utf8.DecodeRuneInString(rest)
-		if rest == "" || next != '/' && !nameRune(next) {
-			return true
+		if next, _ := utf8.DecodeRuneInString(rest); rest == "" || next != '/' && !nameRune(next) {
+			n++
 		}
 		text = rest
 	}

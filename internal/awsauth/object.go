@@ -78,10 +78,14 @@ type Object struct {
 }
 
 // SameContent reports whether two objects have the same data, the same keys under binaryData, and the same value of
-// immutable. It returns false if either object is nil, or if o is being deleted or may hide bytes. It also returns
-// false if o comes from a manifest with duplicate keys or with values under data that are not text.
+// immutable. It returns false if either object is nil, is being deleted, may hide bytes, or is a manifest that can't be
+// applied as it is written.
 func (o *Object) SameContent(other *Object) bool {
-	return o != nil && !o.mayHideBytes() && !o.Deleting && other != nil && o.Immutable == other.Immutable && maps.Equal(o.Data, other.Data) &&
-		slices.Equal(slices.Sorted(slices.Values(o.BinaryData)), slices.Sorted(slices.Values(other.BinaryData))) &&
-		len(o.NotText) == 0 && (o.positions == nil || len(o.positions.duplicateKeys()) == 0)
+	return o.showsContent() && other.showsContent() && o.Immutable == other.Immutable && maps.Equal(o.Data, other.Data) &&
+		slices.Equal(slices.Sorted(slices.Values(o.BinaryData)), slices.Sorted(slices.Values(other.BinaryData)))
+}
+
+// showsContent reports whether the fields of an object are the content that the API server stores and keeps.
+func (o *Object) showsContent() bool {
+	return o != nil && !o.mayHideBytes() && !o.Deleting && len(o.NotText) == 0 && (o.positions == nil || len(o.positions.duplicateKeys()) == 0)
 }

@@ -65,6 +65,9 @@ func TestAtWorst(t *testing.T) {
 	if at := slices.Collect(reviewed.Parse().Texts[1].ReplacementCharacters()); len(at) != 1 || at[0].Line != 1 || at[0].Column != 60 {
 		t.Errorf("U+FFFD stands at %v", at)
 	}
+	if reviewed := (&awsauth.Object{Data: stored.AsReviewed().Data}).AsReviewed(); stored.SameContent(reviewed) || reviewed.SameContent(stored) {
+		t.Error("an object that may hide bytes has the content of a stored object")
+	}
 	elsewhere := (&awsauth.Object{Data: map[string]string{"mapRoles": data["mapRoles"], "note": "\ufffd"}}).AsReviewed()
 	if !elsewhere.SameContent(elsewhere) {
 		t.Error("a key that the authenticator does not read hides bytes")
