@@ -164,8 +164,11 @@ func matchesTemplate(template, text string) bool {
 	return matchesParts(unknownTemplates.Split(template, -1), text, func(string) bool { return true })
 }
 
-// matchesParts reports whether a text consists of the parts, in their order, with a value between each two of them.
-// isValue decides which texts are values.
+// matchesParts reports whether a text consists of the parts, in their order, with one text between two parts. isValue
+// must return true for each text between parts, and must check each character of a text on its own. So matchesParts
+// doesn't have to try several places for a part. If isValue accepts every character of the part, the first place leaves
+// the most text for the parts after it. Otherwise the first character that isValue doesn't accept must stand in the
+// part, so the part has only one place.
 func matchesParts(parts []string, text string, isValue func(string) bool) bool {
 	last := len(parts) - 1
 	text, ok := strings.CutPrefix(text, parts[0])

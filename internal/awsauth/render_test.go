@@ -1,6 +1,7 @@
 package awsauth_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -150,6 +151,37 @@ func TestRenderingsAreTextsThatATemplateCanHave(t *testing.T) {
 		prefix, holds := test.caller.Renderings(test.template)
 		if got := strings.HasPrefix(test.text, prefix) && holds(test.text); got != test.want {
 			t.Errorf("%s can be %q: %t, want %t", test.template, test.text, got, test.want)
+		}
+	}
+}
+
+// TestRenderingsFindEveryDivisionOfAText compares Renderings with regular expressions, which try every way to divide a
+// text between the fixed parts and the values. It uses each short text of letters that a value may have and of a colon,
+// which no value has.
+func TestRenderingsFindEveryDivisionOfAText(t *testing.T) {
+	texts := []string{""}
+	for begin := 0; len(texts[len(texts)-1]) < 6; {
+		end := len(texts)
+		for _, text := range texts[begin:end] {
+			texts = append(texts, text+"a", text+"b", text+":")
+		}
+		begin = end
+	}
+	const value = "{{SessionName}}"
+	role := awsauth.Caller{SessionUnknown: true}
+	ends, middles := texts[:4], texts[:13] // the texts of at most one and two characters
+	for _, first := range ends {
+		for _, middle := range middles {
+			for _, last := range ends {
+				template := first + value + middle + value + last
+				form := regexp.MustCompile("^" + strings.ReplaceAll(template, value, "[ab]*") + "$")
+				_, holds := role.Renderings(template)
+				for _, text := range texts {
+					if got, want := holds(text), form.MatchString(text); got != want {
+						t.Fatalf("%s can be %q: %t, want %t", template, text, got, want)
+					}
+				}
+			}
 		}
 	}
 }
