@@ -269,11 +269,10 @@ func (s *search) text(t *Text) {
 // placeOf describes the place of an ARN that the authenticator does not read: in a comment, under a key, or
 // elsewhere in a line.
 func placeOf(raw string, at int) string {
-	start := strings.LastIndexByte(raw[:at], '\n') + 1
-	before := raw[start:at]
-	if body := strings.TrimSpace(before); strings.HasPrefix(body, "#") || strings.Contains(before, " #") {
+	if WithoutComments(raw)[at] == ' ' {
 		return "in a comment"
 	}
+	start := strings.LastIndexByte(raw[:at], '\n') + 1
 	if line := readLine(0, 0, raw[start:at+lineLen(raw, at)]); line.key != "" {
 		return "under the key " + line.key
 	}

@@ -42,7 +42,7 @@ func findMarkup(text, tool string) (at int, found string, m markup, ok bool) {
 	if !strings.ContainsAny(text, "%$") && !strings.Contains(text, "ENC[") {
 		return 0, "", markup{}, false
 	}
-	text = withoutComments(text)
+	text = awsauth.WithoutComments(text)
 	at = -1
 	for _, candidate := range markups {
 		if place := candidate.form.FindStringIndex(text); len(place) > 0 && (at < 0 || place[0] < at) {
@@ -53,24 +53,6 @@ func findMarkup(text, tool string) (at int, found string, m markup, ok bool) {
 		m.what, m.tool = "a value that CloudFormation inserts at deployment", "deploy to a test cluster, and lint the live object: kubectl awsauth lint --context TEST"
 	}
 	return at, found, m, at >= 0
-}
-
-// withoutComments replaces the comments of a YAML text by spaces.
-func withoutComments(text string) string {
-	if !strings.Contains(text, "#") {
-		return text
-	}
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		at := strings.Index(" "+line, " #")
-		if at < 0 {
-			b.WriteString(line)
-			continue
-		}
-		content := strings.TrimSuffix(line, "\n")
-		b.WriteString(line[:at] + strings.Repeat(" ", len(content)-at) + line[len(content):])
-	}
-	return b.String()
 }
 
 // RefuseTemplates moves objects from Objects to Unrendered if another tool must render them first. It doesn't move an
