@@ -2,6 +2,7 @@ package extract
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
@@ -40,6 +41,7 @@ func (w *walker) cloudFormationJoin(path awsauth.Path, value any) bool {
 	default:
 		return false
 	}
+	made = withPartition(made)
 	switch {
 	case !namePattern.MatchString(made) && !listPattern.MatchString(made):
 	case len(unknown) > 0:
@@ -106,7 +108,7 @@ func (w *walker) join(path awsauth.Path, arguments any) (made string, unknown []
 		object, _ := part.(map[string]any)
 		switch {
 		case object["Ref"] == "AWS::Partition", tag == "!Ref" && text == "AWS::Partition":
-			texts[i] = commercialPartition
+			texts[i] = partitionVariable
 		case isText && (tag == "!Sub" || strings.HasPrefix(tag, "!!") || tag == ""):
 			texts[i] = text
 			if tag == "!Sub" {
@@ -123,18 +125,30 @@ func (w *walker) join(path awsauth.Path, arguments any) (made string, unknown []
 	return strings.Join(texts, separator), unknown
 }
 
-// commercialPartition is the value that lint assumes for the variable AWS::Partition. CloudFormation knows this value
-// only at deployment.
-const commercialPartition = "aws"
+// partitionVariable is the variable for the partition of the deployment in the text of Fn::Sub.
+const partitionVariable = "${AWS::Partition}"
 
-// substitute evaluates Fn::Sub. unknown lists the variables in the text, except AWS::Partition.
+// literalPartition matches the beginning of an ARN with a partition that a template names.
+var literalPartition = regexp.MustCompile(`\barn:(aws[a-z-]*):`)
+
+// withPartition returns a text with a partition in place of partitionVariable. CloudFormation knows the partition only at
+// deployment. A cluster admits principals of only one partition, so withPartition takes the partition of the first ARN that
+// names one. If the text has no such ARN, it takes aws.
+func withPartition(text string) string {
+	partition := "aws"
+	if literal := literalPartition.FindStringSubmatch(text); literal != nil {
+		partition = literal[1]
+	}
+	return strings.ReplaceAll(text, partitionVariable, partition)
+}
+
+// substitute evaluates Fn::Sub, but leaves partitionVariable in the text. unknown lists the other variables in the text.
 func substitute(arguments any) (made string, unknown []string) {
 	if list, ok := arguments.([]any); ok && len(list) > 0 {
 		arguments = list[0]
 	}
 	made, _ = arguments.(string)
-	made = strings.ReplaceAll(made, "${AWS::Partition}", commercialPartition)
-	for rest := made; ; {
+	for rest := strings.ReplaceAll(made, partitionVariable, ""); ; {
 		_, after, ok := strings.Cut(rest, "${")
 		if !ok {
 			return made, unknown
