@@ -195,7 +195,7 @@ func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool
 func (d *decoder) checkRepeated(list []Protected, i int) {
 	path := fmt.Sprintf("protected[%d].arn", i)
 	for j, other := range list[:i] {
-		if strings.EqualFold(other.ARN, list[i].ARN) {
+		if awsauth.PrincipalKey(other.ARN) == awsauth.PrincipalKey(list[i].ARN) {
 			d.report(d.lines[path], path, "%q is already protected by protected[%d]; write its groups there", list[i].ARN, j)
 			return
 		}
