@@ -187,11 +187,7 @@ func TestHarmlessChangesAreNotRestored(t *testing.T) {
 // The guard restores after a loss even if its leader was killed before.
 func TestRestoreAfterKill(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
-	replicas := g.run(t, 3)
-	leads, _ := lead(t, replicas[:2])
-	if leads == nil {
-		leads = replicas[2]
-	}
+	leads, _ := lead(t, g.run(t, 3))
 	g.unregister(t)
 	g.wantNotCalled(t)
 	leads.kill()
