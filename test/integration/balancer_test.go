@@ -115,7 +115,7 @@ type proxy struct {
 	cut context.CancelFunc
 
 	mu     sync.Mutex
-	dead   string              // the address to which the proxy no longer connects
+	dead   map[string]bool     // the addresses to which the proxy no longer connects
 	served map[net.Conn]string // the clients, with the addresses to which they are connected
 }
 
@@ -123,7 +123,7 @@ type proxy struct {
 func (p *proxy) kill(address string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.dead = address
+	p.dead[address] = true
 	for client, target := range p.served {
 		if target == address {
 			client.Close()
@@ -134,7 +134,7 @@ func (p *proxy) kill(address string) {
 func (p *proxy) serve(ctx context.Context, client net.Conn) {
 	target := p.target()
 	p.mu.Lock()
-	if target == p.dead {
+	if p.dead[target] {
 		target = "" // the proxy closes this connection at once
 	}
 	p.served[client] = target
@@ -152,7 +152,7 @@ func newProxy(t *testing.T, target func() string) *proxy {
 		t.Fatal(err)
 	}
 	ctx, cut := context.WithCancel(context.WithoutCancel(t.Context())) // the cleanups of the test also use the proxy
-	p := &proxy{listener: listener, target: target, cut: cut, served: make(map[net.Conn]string)}
+	p := &proxy{listener: listener, target: target, cut: cut, dead: make(map[string]bool), served: make(map[net.Conn]string)}
 	p.running.Go(func() { p.accept(ctx) })
 	t.Cleanup(func() {
 		listener.Close()
