@@ -190,8 +190,8 @@ func (d *demo) stored(ctx context.Context) (string, error) {
 	return cm.ResourceVersion, nil
 }
 
-// nonZeroCounter matches the lines of the counters of reviews that are not 0.
-var nonZeroCounter = regexp.MustCompile(`^awsauth_guard_(reviews_total|rejections_total|would_deny_total|review_duration_seconds_(sum|count))[{ ].*[1-9]`)
+// nonZeroCounter matches the lines of the counters of reviews that are not 0. The value is the text after the last space.
+var nonZeroCounter = regexp.MustCompile(`^awsauth_guard_(reviews_total|rejections_total|would_deny_total|review_duration_seconds_(sum|count))(\{.*\})? [^ ]*[1-9][^ ]*$`)
 
 // printMetrics prints the counters of the webhook.
 func (d *demo) printMetrics(ctx context.Context) error {
