@@ -1,6 +1,8 @@
 package monitor_test
 
 import (
+	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -306,6 +308,58 @@ func TestRestoreIsRefused(t *testing.T) {
 		w.change(func() { w.refuse = nil })
 		after(time.Minute)
 		w.wantStored(t, "when it may", admin+node)
+	})
+}
+
+// If the attempts to restore fail for two alternating reasons, the guard reports each reason once. It also limits the reports if each
+// attempt has another reason.
+func TestEachReasonOfARefusedRestoreIsReportedOnce(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		reasons, want int
+	}{
+		"one reason":                       {1, 1},
+		"two alternating reasons":          {2, 2},
+		"another reason with each attempt": {60, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, roles(admin+node), func(w *world) {
+				r := w.start()
+				w.write("kubectl", roles(admin))
+				for i := range 30 {
+					w.change(func() {
+						reason := errors.New("reason " + strconv.Itoa(i%tt.reasons))
+						w.refuse = apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "aws-auth", reason)
+					})
+					after(time.Minute)
+				}
+				want(t, "failed", r.count("failed"), tt.want)
+				want(t, "lines of the log", strings.Count(r.logged.String(), "not restoring aws-auth"), tt.want)
+				w.write("kubectl", roles(admin+"\n"))
+				after(time.Minute)
+				want(t, "failed after another version", r.count("failed"), tt.want+1)
+			})
+		})
+	}
+}
+
+// No client can change an immutable aws-auth. The guard says so and makes no request. After a deletion it creates the last good version,
+// which is not immutable.
+func TestImmutableVersionIsRestoredAfterItsDeletion(t *testing.T) {
+	t.Parallel()
+	run(t, roles(admin+node), func(w *world) {
+		r := w.start(func(r *replica, _ *monitor.Options) { r.settings.MaxPerHour = 1 })
+		w.change(func() { w.immutable = true })
+		w.write("kubectl", roles(admin))
+		after(5 * time.Minute)
+		w.wantStored(t, "while it is immutable", admin)
+		want(t, "results", []int{r.count(restored), r.count("failed"), r.event(kube.NotRestored, "the stored aws-auth is immutable")}, []int{0, 1, 1})
+		w.change(func() { w.immutable = false })
+		w.write("kubectl", nil)
+		after(15 * time.Second)
+		w.wantStored(t, "after the deletion", admin+node)
+		want(t, "restores", r.count(restored), 1)
 	})
 }
 

@@ -54,6 +54,7 @@ type world struct {
 	noHistory error  // the error of reads and writes of the history; nil if they succeed
 	afterOwn  func() // runs once after the guard's next update of aws-auth, before the guard receives the answer
 	refuse    error  // the error of writes of aws-auth; nil if they succeed
+	immutable bool   // whether the versions that are stored from now on are immutable
 
 	replicas []*replica
 }
@@ -121,6 +122,9 @@ func (w *world) put(manager string, data, annotations map[string]string) {
 		s.object = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{
 			Namespace: "kube-system", Name: "aws-auth", UID: "u", Annotations: annotations, ResourceVersion: strconv.Itoa(w.version),
 		}, Data: data}
+		if w.immutable {
+			s.object.Immutable = new(true)
+		}
 		if before != nil {
 			s.object.ManagedFields = slices.DeleteFunc(slices.Clone(before.ManagedFields), func(e metav1.ManagedFieldsEntry) bool { return e.Manager == manager })
 		}

@@ -35,6 +35,8 @@ const (
 	callTimeout = 5 * time.Second
 	// maxAttempts limits how often a restore tries to write while other clients write at the same time.
 	maxAttempts = 20
+	// maxReasons limits the reports about one version. The text of an error can change with each attempt.
+	maxReasons = 10
 )
 
 // ConfigMaps reads and writes the ConfigMaps of kube-system.
@@ -115,9 +117,10 @@ type Restorer struct {
 	reason    string      // why this process would not restore after a loss now; empty if it would
 
 	// Only Run uses the fields below.
-	inTerm        bool          // this process was the leader at the last decision
-	reported      string        // version and reason of the last report by reportDeclined
-	historyErrors kube.Throttle // throttles the log of errors of the history
+	inTerm        bool            // this process was the leader at the last decision
+	declined      string          // the version of the last report by reportDeclined
+	reasons       map[string]bool // the reasons that reportDeclined has reported for this version
+	historyErrors kube.Throttle   // throttles the log of errors of the history
 }
 
 // New returns a Restorer. It restores nothing until Run runs.
@@ -269,14 +272,16 @@ func (r *Restorer) readRestores(ctx context.Context) {
 	}
 }
 
-// reportDeclined reports why the Restorer did not restore the last good version after a loss. It does nothing if the last report has
-// the same version and reason. If result is not empty, it is the result for the metric.
+// reportDeclined reports why the Restorer did not restore the last good version after a loss. It reports each reason once for a version,
+// and at most maxReasons reasons. If result is not empty, it is the result for the metric.
 func (r *Restorer) reportDeclined(l *Loss, reason, result string) {
-	key := l.Version + " " + reason
-	if key == r.reported {
+	if l.Version != r.declined {
+		r.declined, r.reasons = l.Version, make(map[string]bool)
+	}
+	if r.reasons[reason] || len(r.reasons) == maxReasons {
 		return
 	}
-	r.reported = key
+	r.reasons[reason] = true
 	if result != "" {
 		r.o.Recorder.Restored(result)
 	}
@@ -336,7 +341,7 @@ func (r *Restorer) recordRestore(ctx context.Context, at time.Time) {
 
 // notStored reports whether the error proves that the API server has not stored the write.
 func notStored(err error) bool {
-	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || isConflict(err) || errors.Is(err, errNothingLost)
+	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || isConflict(err) || errors.Is(err, errNothingLost) || errors.Is(err, errImmutable)
 }
 
 // isConflict reports whether the API server refused the write because another version is stored.
@@ -346,6 +351,10 @@ func isConflict(err error) bool {
 
 // errNothingLost means that another client stored a version during the restore, and that this version has no unintended loss.
 var errNothingLost = errors.New("no access is lost any more, or the loss is intended")
+
+// errImmutable means that the stored version is immutable. The API server refuses to change its data, and refuses to make it mutable
+// (kubernetes v1.36.3, pkg/apis/core/validation/validation.go, ValidateConfigMapUpdate).
+var errImmutable = errors.New("the stored aws-auth is immutable, so no client can change it; delete it, and the guard creates the last good version")
 
 // write stores the content of the last good version.
 //
@@ -365,7 +374,8 @@ func (r *Restorer) write(ctx context.Context, s Input) error {
 }
 
 // writeOnce tries once to store the content of the last good version. The error is a conflict if the stored version is not l.Stored.
-// writeOnce keeps the labels and annotations of the stored version.
+// writeOnce keeps the labels and annotations of the stored version. It never makes aws-auth immutable, even if the last good version was,
+// because then neither EKS nor the guard could change aws-auth any more.
 func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 	if l.Stored == nil {
 		cm := &corev1.ConfigMap{
@@ -376,6 +386,9 @@ func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 			return fmt.Errorf("creating aws-auth: %w", err)
 		}
 		return nil
+	}
+	if l.Stored.Immutable != nil && *l.Stored.Immutable {
+		return errImmutable
 	}
 	cm := l.Stored.DeepCopy() // includes the resourceVersion
 	cm.Data, cm.BinaryData = maps.Clone(l.Good.Data), maps.Clone(l.Good.BinaryData)
