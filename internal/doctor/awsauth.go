@@ -98,6 +98,8 @@ func (d *diagnosis) readLive(ctx context.Context) (*awsauth.Object, error) {
 		return nil, ErrNoAWSAuth
 	case apierrors.IsForbidden(err):
 		return nil, errors.New("you may not read aws-auth; an administrator runs " + readCommand + " for you, and you run doctor again with -f FILE, or use --admin-context")
+	case apierrors.IsUnauthorized(err) && d.Admin == nil:
+		return nil, errors.New("the API server does not accept your credentials, so you can't read aws-auth; run doctor without --principal to find the reason, or name another source of aws-auth with -f FILE or --admin-context")
 	case err != nil:
 		return nil, fmt.Errorf("reading aws-auth: %w", withoutURL(err))
 	}

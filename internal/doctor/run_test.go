@@ -198,3 +198,22 @@ func TestAFileSufficesForAnAdministrator(t *testing.T) {
 		t.Errorf("got %+v", r.Steps)
 	}
 }
+
+// An administrator who may not read aws-auth, or who can't log in, learns what to do instead.
+func TestAnAdministratorWithoutRightsGetsAnAnswer(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]string{
+		http.StatusForbidden:    "you may not read aws-auth; an administrator runs kubectl get configmap",
+		http.StatusUnauthorized: "the API server does not accept your credentials, so you can't read aws-auth; run doctor without --principal",
+	} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		o := options(&rest.Config{Host: server.URL, BearerToken: "a-secret-token", TLSClientConfig: rest.TLSClientConfig{Insecure: true}})
+		o.Principal = "arn:aws:iam::111122223333:role/dev"
+		r := doctor.Run(t.Context(), o)
+		last := r.Steps[len(r.Steps)-1]
+		if last.Name != "aws-auth" || last.Status != doctor.StatusUnknown || !strings.HasPrefix(last.Found, want) || r.Cause != nil {
+			t.Errorf("%d: got %+v, want %s", status, r.Steps, want)
+		}
+		server.Close()
+	}
+}
