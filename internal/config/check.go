@@ -75,13 +75,13 @@ func (d *decoder) checkIAM(c *IAM) {
 	}
 }
 
-// checkRules reports an unknown rule id, and a severity that the rule can't have.
+// checkRules reports an id that no rule of the webhook has, and a severity that the rule can't have.
 func (d *decoder) checkRules(rules map[string]validate.Severity) {
 	for _, id := range slices.Sorted(maps.Keys(rules)) {
 		rule, err := Rule(id)
 		switch line := d.lines[keyPath("rules", id)]; {
 		case err != nil:
-			d.report(line, join("rules", printableKey(id)), "is not a rule; %s", ruleHint(id))
+			d.report(line, join("rules", printableKey(id)), "%s", unknownRule(id))
 		case rule.NeverDenies && rules[id] == validate.Deny:
 			d.report(line, join("rules", id), "is %q, but this rule never refuses; write %s", rules[id], oneOf(Severities(rule)))
 		}

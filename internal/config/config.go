@@ -50,7 +50,8 @@ type Config struct {
 	AccessEntries []string `yaml:"accessEntries,omitempty"`
 
 	// Rules sets the severity of rules by their ids: deny refuses the change, warn allows it with a warning, and off
-	// disables the rule. A rule that is not listed keeps its default severity.
+	// disables the rule. A rule that is not listed keeps its default severity. GuardConfig can't set the severities of the
+	// rules of access entries, which only kubectl awsauth lint runs; its flag --rule sets them.
 	Rules map[string]validate.Severity `yaml:"rules,omitempty"`
 
 	// Overrides configures who may override the guard.

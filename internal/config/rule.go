@@ -17,7 +17,7 @@ func Rule(id string) (*validate.Rule, error) {
 			return rule, nil
 		}
 	}
-	return nil, fmt.Errorf("%q is not a rule; %s", id, ruleHint(id))
+	return nil, fmt.Errorf("%q %s", id, unknownRule(id))
 }
 
 // SetRule sets the severity of a rule, instead of the severity in the file. It returns an error for an unknown rule,
@@ -52,14 +52,26 @@ func Severities(rule *validate.Rule) []string {
 	return values
 }
 
-// ruleHint returns a hint for an unknown rule id: the most similar id, or the command that lists the ids.
-func ruleHint(id string) string {
+// lintRules are the ids of the rules of access entries, which only the command lint runs, on plans and templates. The
+// webhook doesn't contain these rules, so this package can't import them.
+var lintRules = []string{
+	"access-entry-principal", "access-entry-sso-path", "access-entry-username", "access-entry-group", "access-entry-type", "access-entry-account",
+	"access-entry-mode", "access-policy-type", "access-policy-lost", "last-admin-access-entry", "cluster-replaced", "mode-refused",
+	"mode-without-admin", "mode-drops-aws-auth",
+}
+
+// unknownRule returns the problem with an id that no rule of the webhook has. It names the most similar id, or the command
+// that lists the ids. For a rule of access entries it names the flag of lint that sets its severity.
+func unknownRule(id string) string {
+	if slices.Contains(lintRules, id) {
+		return "is a rule for plans and templates, which the guard doesn't evaluate; set it with kubectl awsauth lint --rule " + id + "=SEVERITY"
+	}
 	var ids []string
 	for _, rule := range validate.Rules() {
 		ids = append(ids, rule.ID)
 	}
 	if name, ok := nearestName(ids, id); ok {
-		return "write " + name
+		return "is not a rule; write " + name
 	}
-	return "kubectl awsauth rules lists them"
+	return "is not a rule; kubectl awsauth rules lists them"
 }

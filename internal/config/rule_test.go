@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
+	"github.com/awsauth-guard/awsauth-guard/internal/entryplan"
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
@@ -34,5 +35,17 @@ func TestSetRuleOverridesFile(t *testing.T) {
 	}
 	if err := config.Default().SetRule("principal-unverified", "off"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Only lint runs the rules of access entries. A GuardConfig with such a rule is wrong, and the problem names the flag of
+// lint.
+func TestRulesOfAccessEntriesAreForLint(t *testing.T) {
+	t.Parallel()
+	for _, rule := range entryplan.Rules() {
+		want := "guard.yaml:3: rules." + rule.ID + ": is a rule for plans and templates, which the guard doesn't evaluate; set it with kubectl awsauth lint --rule " + rule.ID + "=SEVERITY"
+		if _, err := config.Parse("guard.yaml", []byte(head+"rules: {"+rule.ID+": warn}\n")); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
