@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -25,38 +26,17 @@ type lookedUp struct {
 	err       error
 }
 
-// addStale sets the grants of s, and marks the stale ones. A grant is stale if IAM has no such principal. An access entry is also stale
-// if it is older than its principal. EKS stores the unique id of the principal when it creates an access entry. So if a principal was
-// deleted and created again, the old access entry matches no caller, although the ARN is the same. If IAM can't answer, the state of the
-// grant is unknown.
+// addStale sets the grants of s, and marks the stale ones. A grant is stale if IAM has no such principal, and an access entry also if
+// markStale finds it stale. If IAM can't answer, the state of the grant is unknown.
 func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	client, err := a.newIAMClient(ctx, config.IAM{})
 	if err != nil {
 		return err
 	}
 	found := lookUpPrincipals(ctx, client, access.Grants(s.document, s.cluster))
-	const missing = "IAM has no such principal"
-	undated := make(map[string]bool) // the access entries that can't be compared, by key
+	var unknown map[string]error
 	if s.cluster != nil {
-		for i := range s.cluster.AccessEntries {
-			e := &s.cluster.AccessEntries[i]
-			key := access.CallerKey(e.PrincipalARN)
-			l := found[key]
-			if l.existence == validate.Missing {
-				e.Stale = missing
-			}
-			if l.existence != validate.Exists {
-				continue
-			}
-			switch e.Freshness(l.facts) {
-			case access.FreshnessUnknown:
-				undated[key] = true
-			case access.Fresh:
-			case access.Stale:
-				e.Stale = fmt.Sprintf("the principal was created at %s, after its access entry, so it was deleted and created again; delete the access entry and create it again",
-					l.facts.Created.UTC().Format(time.RFC3339))
-			}
-		}
+		unknown = markStale(s.cluster.AccessEntries, found)
 	}
 	s.grants = access.Grants(s.document, s.cluster)
 	reported := make(map[string]bool) // by reason
@@ -65,10 +45,10 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 		l, ok := found[g.Key()]
 		switch {
 		case !ok || g.State != access.StateOK:
-		case g.Source == access.SourceAccessEntry && undated[g.Key()]:
+		case g.Source == access.SourceAccessEntry && errors.Is(unknown[g.Key()], access.ErrNoCreationTime):
 			g.State, g.Reason = access.StateUnknown, access.ErrNoCreationTime.Error()
 		case l.existence == validate.Missing:
-			g.State, g.Reason = access.StateStale, missing
+			g.State, g.Reason = access.StateStale, missingInIAM
 		case l.err != nil:
 			g.State, g.Reason = access.StateUnknown, "IAM was not able to say whether the principal exists"
 			if reason := l.err.Error(); !reported[reason] {
@@ -78,6 +58,41 @@ func (a *app) addStale(ctx context.Context, s *accessSources) error {
 		}
 	}
 	return nil
+}
+
+// missingInIAM is the reason why a grant is stale if its principal was deleted.
+const missingInIAM = "IAM has no such principal"
+
+// markStale marks the stale access entries: those whose principal IAM doesn't have, and those that are older than their principal. EKS
+// stores the unique id of the principal when it creates an access entry. So if a principal was deleted and created again, the old access
+// entry matches no caller, although the ARN is the same. found has the results of lookUpPrincipals. unknown has the reasons why it is not
+// known for an access entry. Its keys are results of [access.CallerKey].
+func markStale(entries []access.AccessEntry, found map[string]lookedUp) (unknown map[string]error) {
+	unknown = make(map[string]error)
+	for i := range entries {
+		e := &entries[i]
+		key := access.CallerKey(e.PrincipalARN)
+		l, ok := found[key]
+		switch {
+		case !ok:
+			continue
+		case l.existence == validate.Missing:
+			e.Stale = missingInIAM
+			continue
+		case l.existence != validate.Exists:
+			unknown[key] = fmt.Errorf("IAM gave no answer: %w", l.err)
+			continue
+		}
+		switch e.Freshness(l.facts) {
+		case access.Fresh:
+		case access.FreshnessUnknown:
+			unknown[key] = access.ErrNoCreationTime
+		case access.Stale:
+			e.Stale = fmt.Sprintf("the principal was created at %s, after its access entry, so it was deleted and created again; delete the access entry and create it again",
+				l.facts.Created.UTC().Format(time.RFC3339))
+		}
+	}
+	return unknown
 }
 
 // lookUpPrincipals looks up the roles and users of the grants in IAM. It leaves out grants with which no caller can log in. It returns

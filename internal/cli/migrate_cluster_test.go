@@ -182,7 +182,7 @@ func TestVerifyFindsTheCliff(t *testing.T) {
 	status, stdout, stderr := run(t.Context(), t, "", "migrate", "verify", "--kubeconfig", kubeconfig, "--cluster-name", ekstest.Name, "--iam")
 	want := `PRINCIPAL                                     API_AND_CONFIG_MAP   API       DIFFERENCE
 arn:aws:iam::111122223333:role/platform/ops   changes              changes   gains the right to everything; loses the group "ops"
-arn:aws:iam::111122223333:role/devs           equal                loses     staleEntry: the principal was created at 2024-01-02T03:04:05Z, after its access entry; delete the access entry and create it again; loses the group "devs", the login, the username "devs"
+arn:aws:iam::111122223333:role/devs           equal                loses     staleEntry: the principal was created at 2024-01-02T03:04:05Z, after its access entry, so it was deleted and created again; delete the access entry and create it again; loses the group "devs", the login, the username "devs"
 
 In mode API these principals can't log in any more:
   arn:aws:iam::111122223333:role/devs

@@ -7,12 +7,12 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/config"
 	"github.com/awsauth-guard/awsauth-guard/internal/migrate"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
@@ -87,17 +87,19 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 	if s.cluster.Mode == access.ModeConfigMap {
 		return fmt.Errorf("the authentication mode of %s is CONFIG_MAP, in which EKS has no access entries", o.clusterName)
 	}
-	var unknown map[string]string
+	var unknown map[string]error
 	if o.iam {
-		if unknown, err = a.markStale(ctx, s); err != nil {
+		client, err := a.newIAMClient(ctx, config.IAM{})
+		if err != nil {
 			return err
 		}
+		unknown = markStale(s.cluster.AccessEntries, lookUpPrincipals(ctx, client, access.Grants(nil, s.cluster)))
 	}
 	v := migrate.Verify(s.document, s.cluster.AccessEntries, s.partition)
 	for i := range v.Principals {
 		if c := &v.Principals[i]; c.Unknown == "" {
-			if why, ok := unknown[awsauth.PrincipalKey(c.PrincipalARN)]; ok {
-				c.Result, c.Unknown = migrate.ResultUnknown, why
+			if why, ok := unknown[access.CallerKey(c.PrincipalARN)]; ok {
+				c.Result, c.Unknown = migrate.ResultUnknown, "it is not known whether the access entry is stale: "+why.Error()
 			}
 		}
 	}
@@ -121,41 +123,8 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 	return outputError(writeVerification(a.stdout, &v, excepted))
 }
 
-// markStale marks an access entry as stale if IAM has no such principal, or if the principal was created after the access entry. For an
-// access entry that IAM gives no answer about, unknown has the reason, by the [awsauth.PrincipalKey] of the principal.
-func (a *app) markStale(ctx context.Context, s *migrateSources) (unknown map[string]string, err error) {
-	found, err := a.lookUpMigrated(ctx, access.Grants(nil, s.cluster))
-	if err != nil {
-		return nil, err
-	}
-	unknown = make(map[string]string)
-	for i := range s.cluster.AccessEntries {
-		e := &s.cluster.AccessEntries[i]
-		key := awsauth.PrincipalKey(e.PrincipalARN)
-		f, ok := found[key]
-		switch {
-		case !ok:
-			continue
-		case f.Missing():
-			e.Stale = "IAM has no such principal"
-			continue
-		case f.Unknown != "":
-			unknown[key] = "it is not known whether the access entry is stale; IAM gave no answer: " + f.Unknown
-			continue
-		}
-		switch e.Freshness(access.IAMFacts{Created: f.Created}) {
-		case access.Fresh:
-		case access.FreshnessUnknown:
-			unknown[key] = "it is not known whether the access entry is stale: " + access.ErrNoCreationTime.Error()
-		case access.Stale:
-			e.Stale = fmt.Sprintf("the principal was created at %s, after its access entry; delete the access entry and create it again", f.Created.UTC().Format(time.RFC3339))
-		}
-	}
-	return unknown, nil
-}
-
-// writeVerification writes a verification as a table, and then lists the principals that can log in now but not in mode API. excepted holds
-// the [awsauth.PrincipalKey] of each principal that the user excepted.
+// writeVerification writes a verification as a table, and then lists the principals that can't log in in mode API. excepted has the keys
+// of the principals that the user excepted.
 func writeVerification(w io.Writer, v *migrate.Verification, excepted map[string]bool) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 8, 3, ' ', 0)
