@@ -32,8 +32,13 @@ const (
 	// apiTimeout is how long the API server waits for a response (the chart's templates/webhook.yaml, timeoutSeconds).
 	// The API server ignores a later response.
 	apiTimeout = 5 * time.Second
-	// legitimate is the number of reviews that each of two clients sends during a flood. A client sends one review in each
-	// interval reviewEvery.
+	// quietTimeout is how long a review by a process without a flood may take. If it takes longer, the machine is so busy
+	// with other work that the reviews of the same round say nothing about the flood. On an idle machine it takes 10 ms.
+	quietTimeout = apiTimeout / 4
+	// maxRepeated limits the rounds that don't count. After them the test fails, because the machine is too busy.
+	maxRepeated = 50
+	// legitimate is the number of rounds that count. In each round three clients send one review at the same time. A round
+	// begins in each interval reviewEvery.
 	legitimate  = 5
 	reviewEvery = 200 * time.Millisecond
 	// dialEvery is the interval between new connections of a flood. It limits their rate because the attacker uses the same
@@ -264,12 +269,15 @@ func peakMemory(t *testing.T, pid int) int {
 }
 
 // During a flood the webhook answers each review from another source address within the API server's timeout, on a new
-// connection and on a kept connection. Its memory stays below the chart's limit.
+// connection and on a kept connection. Its memory stays below the chart's limit. Other work on the machine slows down all
+// reviews. So each round also sends a review to a process without a flood, and the test repeats a round in which this
+// process is slow, too.
 func TestReviewsAreAnsweredDuringFlood(t *testing.T) {
 	program := build(t)
 	if !json.Valid([]byte(largeReview())) {
 		t.Fatal("the large review is no JSON")
 	}
+	quiet, _ := startProgram(t, program)
 	for _, tt := range []struct {
 		name                 string
 		sources, connections int
@@ -287,7 +295,6 @@ func TestReviewsAreAnsweredDuringFlood(t *testing.T) {
 		{"half bodies from many sources", 40, 3, halfBodies},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel() // each subtest has its own process
 			p, pid := startProgram(t, program)
 			before := peakMemory(t, pid)
 			dials := time.NewTicker(dialEvery)
@@ -302,43 +309,51 @@ func TestReviewsAreAnsweredDuringFlood(t *testing.T) {
 
 			kept := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
 			defer kept.CloseIdleConnections()
-			var lost, slowest atomic.Int64
-			review := func(name string, send func(context.Context) error) {
-				tick := time.NewTicker(reviewEvery)
-				defer tick.Stop()
-				for range legitimate {
-					<-tick.C
-					started := time.Now()
-					ctx, cancel := context.WithTimeout(t.Context(), reviewTimeout)
-					if err := send(ctx); err != nil {
-						lost.Add(1)
-						t.Logf("%s: %v", name, err)
+			path := "/validate-aws-auth?timeout=" + apiTimeout.String()
+			review := func(limit time.Duration, send func(context.Context) error) error {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				return send(ctx)
+			}
+			tick := time.NewTicker(reviewEvery)
+			defer tick.Stop()
+			repeated := 0
+			for counted := 0; counted < legitimate; {
+				<-tick.C
+				var onNew, onKept, withoutFlood error
+				var clients sync.WaitGroup
+				clients.Go(func() {
+					onNew = review(apiTimeout, func(ctx context.Context) error {
+						_, err := p.post(ctx, path)
+						return err
+					})
+				})
+				clients.Go(func() {
+					onKept = review(apiTimeout, func(ctx context.Context) error {
+						_, err := p.send(ctx, kept, path, strings.NewReader(deletion))
+						return err
+					})
+				})
+				clients.Go(func() {
+					withoutFlood = review(quietTimeout, func(ctx context.Context) error {
+						_, err := quiet.post(ctx, path)
+						return err
+					})
+				})
+				clients.Wait()
+				if withoutFlood != nil {
+					if repeated++; repeated > maxRepeated {
+						t.Fatalf("the machine is too busy for this test: %v", withoutFlood)
 					}
-					cancel()
-					slowest.Store(max(slowest.Load(), int64(time.Since(started))))
+					continue
+				}
+				counted++
+				if err := errors.Join(onNew, onKept); err != nil {
+					t.Errorf("a review was lost: %v", err)
 				}
 			}
-			path := "/validate-aws-auth?timeout=" + reviewTimeout.String()
-			var clients sync.WaitGroup
-			clients.Go(func() {
-				review("new connection", func(ctx context.Context) error {
-					_, err := p.post(ctx, path)
-					return err
-				})
-			})
-			clients.Go(func() {
-				review("kept connection", func(ctx context.Context) error {
-					_, err := p.send(ctx, kept, path, strings.NewReader(deletion))
-					return err
-				})
-			})
-			clients.Wait()
 			peak := peakMemory(t, pid)
-			t.Logf("%d of %d reviews lost, slowest %s, peak memory %d MiB (%d MiB before), %d connections of the flood",
-				lost.Load(), 2*legitimate, time.Duration(slowest.Load()).Round(time.Millisecond), peak>>20, before>>20, f.settled.Load())
-			if lost.Load() > 0 {
-				t.Errorf("%d of %d reviews were lost", lost.Load(), 2*legitimate)
-			}
+			t.Logf("%d rounds repeated, peak memory %d MiB (%d MiB before), %d connections of the flood", repeated, peak>>20, before>>20, f.settled.Load())
 			if peak >= memoryLimit {
 				t.Errorf("the process held %d MiB, the limit is %d MiB", peak>>20, memoryLimit>>20)
 			}
