@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -28,7 +27,7 @@ func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 		}
 		return l.lintInput(input{name: label, entries: entryplan.Read(src)})
 	}
-	named := namePattern.Match(text)
+	named := extract.Names(text)
 	if chart := enclosingChart(label); chart != "" && bytes.Contains(text, []byte("{{")) {
 		if named {
 			nothing.skipped = true
@@ -70,23 +69,20 @@ func withoutNULs(src []byte) []byte {
 	return bytes.ReplaceAll(src, []byte{0}, nil)
 }
 
-// namePattern matches the field name of an aws-auth in YAML or JSON.
-var namePattern = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
-
-// fileNamesAWSAuth reports whether namePattern matches a part of a file. It reads 1 MiB at a time, so the file can have any size.
+// fileNamesAWSAuth reports whether a part of a file names an aws-auth, see [extract.Names]. It reads 1 MiB at a time, so the file can have any size.
 func fileNamesAWSAuth(name string) (bool, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	const keep = 1 << 10 // the overlap of two blocks; longer than a match of namePattern
+	const keep = 1 << 10 // the overlap of two blocks; longer than the field that extract.Names finds
 	buffer := make([]byte, 1<<20)
 	kept := 0
 	for {
 		n, err := io.ReadFull(f, buffer[kept:])
 		text := buffer[:kept+n]
-		if namePattern.Match(withoutNULs(text)) {
+		if extract.Names(withoutNULs(text)) {
 			return true, nil
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

@@ -139,6 +139,9 @@ func (w *walker) nested(path awsauth.Path) {
 // namePattern matches the name of an aws-auth in YAML or JSON.
 var namePattern = regexp.MustCompile(`\bname["']?\s*:\s*["']?aws-auth\b`)
 
+// Names reports whether a text has the field name of an aws-auth in YAML or JSON.
+func Names(src []byte) bool { return namePattern.Match(src) }
+
 // listPattern matches the key of a list of entries in YAML or JSON.
 var listPattern = regexp.MustCompile(listName.String() + `["']?\s*:`)
 

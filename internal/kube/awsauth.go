@@ -24,7 +24,7 @@ func Object(cm *corev1.ConfigMap) *awsauth.Object {
 	}
 	o := &awsauth.Object{
 		Data: cm.Data, BinaryData: slices.Sorted(maps.Keys(cm.BinaryData)),
-		Immutable: cm.Immutable != nil && *cm.Immutable, Annotations: GuardAnnotations(cm),
+		Immutable: IsImmutable(cm), Annotations: GuardAnnotations(cm),
 		Finalizers: cm.Finalizers, Deleting: cm.DeletionTimestamp != nil,
 	}
 	for _, owner := range cm.OwnerReferences {
@@ -32,6 +32,9 @@ func Object(cm *corev1.ConfigMap) *awsauth.Object {
 	}
 	return o
 }
+
+// IsImmutable reports whether a ConfigMap is immutable.
+func IsImmutable(cm *corev1.ConfigMap) bool { return cm.Immutable != nil && *cm.Immutable }
 
 // GuardAnnotations returns the annotations of a ConfigMap that are for the guard, such as break-glass.
 func GuardAnnotations(cm *corev1.ConfigMap) map[string]string {

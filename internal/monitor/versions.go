@@ -37,7 +37,7 @@ func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.Con
 	}
 	if c.Object != nil {
 		v.Data, v.BinaryData = maps.Clone(c.Object.Data), maps.Clone(c.Object.BinaryData)
-		v.Immutable = c.Object.Immutable != nil && *c.Object.Immutable
+		v.Immutable = kube.IsImmutable(c.Object)
 	}
 	e := evaluation{verdict: validate.ActionDeny, rules: []string{validate.InternalError}} // the result if evaluate panics, as in a review
 	_ = m.recoverPanic("version", func() error {

@@ -117,7 +117,7 @@ func (r *Restorer) writeOnce(ctx context.Context, l *Loss) error {
 		}
 		return nil
 	}
-	if l.Stored.Immutable != nil && *l.Stored.Immutable {
+	if kube.IsImmutable(l.Stored) {
 		return errImmutable
 	}
 	cm := l.Stored.DeepCopy() // includes the resourceVersion
