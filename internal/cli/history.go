@@ -79,11 +79,7 @@ Exit status: 0 success, 2 an error, such as a damaged history.`,
 }
 
 func (a *app) listHistory(ctx context.Context, o *historyOptions, format *outputFormat) error {
-	cluster, err := o.cluster.connect()
-	if err != nil {
-		return err
-	}
-	h, err := cluster.findHistory(ctx, o.namespace)
+	_, h, err := o.cluster.openHistory(ctx, o.namespace)
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,16 @@ func (c *cluster) findGuardNamespace(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("%s: the Services of the webhook %s are in the namespaces %s; choose one with --guard-namespace", doing, webhookName, strings.Join(namespaces, " and "))
 }
 
+// openHistory returns a client for the cluster that the flags select, and the history in a namespace; see findHistory.
+func (c *clusterFlags) openHistory(ctx context.Context, namespace string) (*cluster, storedHistory, error) {
+	cluster, err := c.connect()
+	if err != nil {
+		return nil, storedHistory{}, err
+	}
+	h, err := cluster.findHistory(ctx, namespace)
+	return cluster, h, err
+}
+
 // findHistory reads the history in a namespace. If namespace is empty, it uses the namespace of the guard. It returns an error if no
 // ConfigMap in the namespace has the label of the history, or if several have it.
 func (c *cluster) findHistory(ctx context.Context, namespace string) (storedHistory, error) {

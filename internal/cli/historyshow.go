@@ -56,11 +56,7 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, format *output
 	if err != nil {
 		return err
 	}
-	cluster, err := o.cluster.connect()
-	if err != nil {
-		return err
-	}
-	h, err := cluster.findHistory(ctx, o.namespace)
+	_, h, err := o.cluster.openHistory(ctx, o.namespace)
 	if err != nil {
 		return err
 	}

@@ -87,11 +87,7 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 }
 
 func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
-	cluster, err := o.cluster.connect()
-	if err != nil {
-		return err
-	}
-	h, err := cluster.findHistory(ctx, o.namespace)
+	cluster, h, err := o.cluster.openHistory(ctx, o.namespace)
 	if err != nil {
 		return err
 	}

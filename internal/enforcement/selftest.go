@@ -66,7 +66,7 @@ func (e *Enforcement) selfTest(ctx context.Context) {
 		case <-timer.C:
 		case <-e.test:
 			timer.Stop()
-			sleep(ctx, e.o.Timing.Settle) // the API server may learn of a change later than this process
+			kube.Sleep(ctx, e.o.Timing.Settle) // the API server may learn of a change later than this process
 		case <-ctx.Done():
 			timer.Stop()
 			return
@@ -184,14 +184,4 @@ func warned(warnings, rules []string) bool {
 	return slices.ContainsFunc(warnings, func(text string) bool {
 		return slices.ContainsFunc(rules, func(rule string) bool { return strings.Contains(text, "["+rule+"]") })
 	})
-}
-
-// sleep returns after d, or when the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -127,11 +127,7 @@ func report[T any](p *pass, r *Resource[T], field, hint, format string, args ...
 		p.more++
 		return
 	}
-	for i, arg := range args {
-		if s, ok := arg.(string); ok {
-			args[i] = textutil.Shorten(s, maxValue)
-		}
-	}
+	textutil.ShortenArgs(args, maxValue)
 	p.findings = append(p.findings, Finding{
 		Rule: p.rule.ID, Severity: p.severity, Resource: r.Address, Position: r.at(field),
 		Message: fmt.Sprintf(format, args...), Hint: textutil.Shorten(hint, 2*maxValue),

@@ -41,7 +41,7 @@ func (m *Monitor) lookUp(ctx context.Context) {
 	var reported map[string]string
 	var lookupErrors kube.Throttle
 	for ctx.Err() == nil {
-		sleep(ctx, min(checkEvery, m.o.Timing.Principals))
+		kube.Sleep(ctx, min(checkEvery, m.o.Timing.Principals))
 		leads := m.o.Principals() && m.o.Election.IsLeader()
 		if !leads && !stored.IsZero() {
 			m.o.Recorder.StoredPrincipals(nil)
@@ -107,7 +107,7 @@ func (r *round) lookUp(ctx context.Context, arn awsauth.ARN) (a answer) {
 	}
 	for range 2 {
 		a.facts, a.existence, a.err = r.o.Lookup.Facts(ctx, arn)
-		sleep(ctx, r.o.Timing.Principal)
+		kube.Sleep(ctx, r.o.Timing.Principal)
 		if a.existence != validate.Missing || !r.stillLeads(ctx) {
 			break
 		}
@@ -202,7 +202,7 @@ func (m *Monitor) logPrincipal(ctx context.Context, arn awsauth.ARN, state strin
 		} else {
 			m.log.Warn("a stored role of IAM Identity Center does not exist: its permission set may have a role with another suffix", attrs...)
 		}
-		sleep(ctx, m.o.Timing.Principal) // Replacement makes a call too
+		kube.Sleep(ctx, m.o.Timing.Principal) // Replacement makes a call too
 	case state == string(validate.Missing):
 		m.log.Warn("a stored principal does not exist in IAM", attrs...)
 	case state == recreated:
@@ -224,14 +224,4 @@ func (m *Monitor) hasObserved() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.observed
-}
-
-// sleep returns after d, or when the context ends.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -11,6 +11,15 @@ import (
 
 const ellipsis = "…"
 
+// ShortenArgs shortens the texts among the arguments of a format to at most limit bytes; see [Shorten].
+func ShortenArgs(args []any, limit int) {
+	for i, arg := range args {
+		if text, ok := arg.(string); ok {
+			args[i] = Shorten(text, limit)
+		}
+	}
+}
+
 // Shorten returns text in at most limit bytes. It replaces the middle of a longer text by an ellipsis (…), and never
 // cuts a character into parts. limit must be at least 3, the bytes of the ellipsis.
 func Shorten(text string, limit int) string {

@@ -126,11 +126,7 @@ func (p *Pass) report(severity Severity, at locator, hint, format string, args .
 		p.more++
 		return
 	}
-	for i, arg := range args {
-		if s, ok := arg.(string); ok {
-			args[i] = textutil.Shorten(s, maxValue)
-		}
-	}
+	textutil.ShortenArgs(args, maxValue)
 	p.findings = append(p.findings, Finding{
 		Rule:     p.rule.ID,
 		Severity: severity,
