@@ -29,7 +29,8 @@ func (t *Text) withNodes() []Mapping {
 	return t.located
 }
 
-// join returns the decoded elements with their nodes in the tree.
+// join returns the decoded elements with their nodes in the tree. If the tree has another number of elements, join
+// records a Disagreement, and the elements have no nodes.
 func (t *Text) join(entries []Entry) []Mapping {
 	list := make([]Mapping, len(entries))
 	located := t.root != nil && len(t.root.Content) == len(entries)
@@ -61,9 +62,9 @@ func (t *Text) join(entries []Entry) []Mapping {
 	return list
 }
 
-// accounts returns the elements of mapAccounts with their nodes, up to the element that the authenticator can't decode.
-// kept holds the elements that the authenticator keeps, with their values. bad holds those that it drops because they
-// are not scalars.
+// accounts returns the elements of mapAccounts before the first element that the authenticator can't decode. kept are
+// the elements that the authenticator keeps, with their decoded values. bad are the elements that it drops because they
+// are not scalars. If there is an element that the authenticator can't decode, accounts sets Stop.
 func (t *Text) accounts(values []string) (kept, bad []Field) {
 	next := 0
 	if t.root != nil {

@@ -21,7 +21,8 @@ func (f Field) Write(value string) (Replacement, bool) {
 	return Replacement{start, end, scalarText(value, quote)}, true
 }
 
-// WriteList returns the replacement that writes a list in flow style in place of a value.
+// WriteList returns the replacement that writes a list in brackets in place of a value. It returns false for the same
+// values as [Field.Write].
 func (f Field) WriteList(values []string) (Replacement, bool) {
 	start, end, _, ok := f.span()
 	if !ok {
@@ -34,7 +35,8 @@ func (f Field) WriteList(values []string) (Replacement, bool) {
 	return Replacement{start, end, "[" + strings.Join(list, ", ") + "]"}, true
 }
 
-// WriteItems returns the replacement that writes several items in place of one item of a list.
+// WriteItems returns the replacement that writes several items in place of one item of a list. It returns false for the
+// same values as [Field.Write], and if there are no items.
 func (f Field) WriteItems(values []string) (Replacement, bool) {
 	start, end, quote, ok := f.span()
 	if !ok || len(values) == 0 {
@@ -54,7 +56,9 @@ func (f Field) WriteItems(values []string) (Replacement, bool) {
 	return Replacement{start, end, strings.Join(list, separator)}, true
 }
 
-// span returns the bytes of a scalar in the text, with its quotes, and the quote or 0.
+// span returns the offsets in the text at which a scalar with its quotes begins and ends. quote is its quote, or 0 if
+// it has none. It returns false for a value that is not on one line, for an alias, and for a value that the text does
+// not have.
 func (f Field) span() (start, end int, quote byte, ok bool) {
 	n := f.node
 	if n == nil && f.text.plain {
@@ -93,8 +97,9 @@ func (f Field) span() (start, end int, quote byte, ok bool) {
 	return 0, 0, 0, false
 }
 
-// scalarText writes a value as a YAML scalar in the given quotes. If quote is 0, it writes the value without quotes where every YAML reader
-// reads that as a string, even in a list in brackets. Otherwise it uses double quotes.
+// scalarText writes a value as a YAML scalar. It uses the given quotes if the value needs no escapes. If quote is 0, it
+// writes no quotes around a value that every YAML reader reads as a string, even in a list in brackets. In every other
+// case it uses double quotes.
 func scalarText(value string, quote byte) string {
 	simple := strings.IndexFunc(value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\'' || r == '\\' }) < 0
 	switch {

@@ -15,7 +15,8 @@ type Text struct {
 	Section Section
 	// TooExpensive is set if the text is over a limit. Such a text is not decoded, so the entries are unknown.
 	TooExpensive *Fault
-	// If Syntax or NotAList is set, the authenticator loads nothing from the section.
+	// Syntax is set if the text does not parse. NotAList is set if the text parses to something other than a list. The
+	// authenticator loads nothing from such a section.
 	Syntax, NotAList *Fault
 	// Trailing is set if content follows the list. The authenticator does not read such content.
 	Trailing *Fault
@@ -52,8 +53,8 @@ func (t *Text) index() *lineIndex {
 	return t.lines
 }
 
-// tree is the node tree of a text's first YAML document. The decoder has read this document, and can read the next
-// ones.
+// tree is the node tree of the first YAML document in a text. err is the error of this document, or io.EOF if the text
+// has no document. decoder reads the documents after it.
 type tree struct {
 	document yaml.Node
 	err      error
@@ -88,7 +89,8 @@ func newText(o *Object, s Section, raw string, d section) *Text {
 	return t
 }
 
-// readTree builds the node tree of a text. notAList reports that the authenticator does not decode the text as a list.
+// readTree builds the node tree of the text. It sets root and the faults NotAList, Trailing and Disagreement. notAList
+// reports that the authenticator does not decode the text as a list.
 func (t *Text) readTree(notAList bool) {
 	read := newTree(t.raw)
 	switch err := read.err; {
@@ -147,10 +149,10 @@ func (t *Text) findTrailing(decoder *yaml.Decoder) {
 	}
 }
 
-// accountID matches an account id.
+// accountID matches an account id within a text.
 var accountID = regexp.MustCompile(`\b\d{12}\b`)
 
-// documentEnd matches a line that ends a YAML document.
+// documentEnd matches a line of three dots, which ends a YAML document.
 var documentEnd = regexp.MustCompile(`(?m)^\.{3}[ \t\r]*$`)
 
 // describeNotAList returns the fault of a text that is not a list. root is the node of the whole text.
@@ -201,8 +203,8 @@ func (t *Text) disagree(at Position, problem string) {
 	}
 }
 
-// place returns the position of a line of the text. Line 0 stands for the first line, because a YAML error in the first
-// line has no line number.
+// place returns the position at which a line of the text begins. Lines count from one; line 0 also stands for the first
+// line.
 func (t *Text) place(line int) Position {
 	return t.offsetPlace(t.Section.Path(), t.index().offset(t.raw, line, 1))
 }
@@ -259,7 +261,7 @@ const maxShown = 200
 //   - the text from the element Stop on
 //   - the text after the end of the list
 //
-// For every other text Unread returns "", even for one that is too expensive to decode.
+// For every other text Unread returns "". It also returns "" for a text that is too expensive to decode.
 func (t *Text) Unread() string {
 	switch {
 	case t.Syntax != nil || t.NotAList != nil || t.Disagreement != nil:

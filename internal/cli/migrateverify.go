@@ -123,8 +123,8 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 	return outputError(writeVerification(a.stdout, &v, excepted))
 }
 
-// writeVerification writes a verification as a table, and then lists the principals that can't log in in mode API. excepted has the keys
-// of the principals that the user excepted.
+// writeVerification writes a verification as a table, and then lists the principals that can log in now but not in mode API. excepted holds
+// the [awsauth.PrincipalKey] of each principal that the user excepted.
 func writeVerification(w io.Writer, v *migrate.Verification, excepted map[string]bool) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 8, 3, ' ', 0)

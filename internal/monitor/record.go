@@ -35,9 +35,9 @@ func (m *Monitor) record(loss kube.Reason) {
 	}
 }
 
-// recordMetrics records the metrics of an evaluation and writes Events. loss is as in record. While the access entries are unknown,
-// recordMetrics removes the metrics of access. Otherwise they would show that each principal with only an access entry has lost its
-// access.
+// recordMetrics records the metrics of an evaluation and writes Events. loss is as in record. While the access entries
+// are unknown, recordMetrics removes the metrics of access, because they would show a loss for each principal that has
+// only an access entry.
 func (m *Monitor) recordMetrics(e evaluation, policy *validate.Policy, loss kube.Reason) {
 	r := m.o.Recorder
 	r.Stored(m.stored != nil, hasBreakGlass(m.stored))

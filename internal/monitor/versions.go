@@ -28,8 +28,8 @@ type bypass struct {
 	rules   []string // the rules that would have refused the version
 }
 
-// addVersion adds a version with a new content to the history. If the version is a bypass, addVersion reports it in the leader, and keeps
-// it in another replica.
+// addVersion adds a version with a new content to the history. If the version is a bypass, the leader reports it, and
+// another replica stores it in m.unreported.
 func (m *Monitor) addVersion(c kube.Change[corev1.ConfigMap], before *corev1.ConfigMap, o *restore.Observation) {
 	v := history.Version{
 		Time: o.Time, ResourceVersion: c.Version, Hash: m.hash, Deleted: c.Object == nil, Manager: o.Manager,
