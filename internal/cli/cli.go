@@ -21,6 +21,8 @@ const (
 	statusOK     = 0
 	statusDenied = 1
 	statusFailed = 2
+	// statusUnknown means that a command read several clusters, but one of them or a part of it can't be read.
+	statusUnknown = 3
 )
 
 // app is one run of the program.
@@ -30,6 +32,14 @@ type app struct {
 	stdout, stderr io.Writer
 	status         int
 	warnings       []string // the warnings of the API server that the user has seen
+	// collected gets the errors and notes of one cluster of several. If it is nil, they go to stderr.
+	collected *collected
+}
+
+// collected holds the errors and notes about one cluster of several.
+type collected struct {
+	errs  []error
+	notes []string
 }
 
 // Main runs the command line and returns the exit status. As in os.Args, args[0] is the program's name.
@@ -58,6 +68,10 @@ func programName(arg0 string) string {
 // fail prints an error and sets the exit status to statusFailed. The error may have several lines.
 func (a *app) fail(err error) {
 	a.status = statusFailed
+	if a.collected != nil {
+		a.collected.errs = append(a.collected.errs, err)
+		return
+	}
 	a.printErrors(err)
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		fmt.Fprintf(a.stderr, "Run '%s --help' for usage.\n", usage.command)
@@ -73,7 +87,12 @@ func (a *app) printErrors(err error) {
 
 // note prints information for the user that is not an error.
 func (a *app) note(format string, args ...any) {
-	fmt.Fprintf(a.stderr, "note: %s\n", report.OneLine(fmt.Sprintf(format, args...)))
+	text := report.OneLine(fmt.Sprintf(format, args...))
+	if a.collected != nil {
+		a.collected.notes = append(a.collected.notes, text)
+		return
+	}
+	fmt.Fprintf(a.stderr, "note: %s\n", text)
 }
 
 // usageError is an error in the command line's flags or arguments.

@@ -68,11 +68,12 @@ func decodeResponse(result rest.Result, into runtime.Object) error {
 type cluster struct {
 	client *rest.RESTClient
 	name   string // the name of the cluster for the output; see clusterFlags.config
-	// limited reports whether the user set --request-timeout, which limits each request. Operations then have no limit of their own.
+	// limited reports whether the user set --request-timeout, which limits each request, or whether the cluster is one of several, and
+	// --cluster-timeout limits all its requests. Operations then have no limit of their own.
 	limited bool
 }
 
-// withTimeout returns a context that ends after limit. If the user set --request-timeout, the context has no limit.
+// withTimeout returns a context that ends after limit, or that has no limit of its own if c.limited is true.
 func (c *cluster) withTimeout(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if c.limited {
 		return context.WithCancel(ctx)
@@ -132,11 +133,16 @@ func (c *clusterFlags) connect() (*cluster, error) {
 	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
 	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	config.WarningHandler = rest.NoWarnings{}
-	client, err := rest.RESTClientFor(config)
+	var client *rest.RESTClient
+	if c.chosen != nil {
+		client, err = rest.RESTClientForConfigAndClient(config, c.chosen.http)
+	} else {
+		client, err = rest.RESTClientFor(config)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("making a client for the context %s: %w", name, err)
 	}
-	return &cluster{client, name, c.timeout.text != ""}, nil
+	return &cluster{client, name, c.chosen != nil || c.timeout.text != ""}, nil
 }
 
 // newScheme returns a scheme with the Kubernetes kinds that the commands read.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,15 @@ type clusterFlags struct {
 	// ownUsername reports whether the command has a flag --username with another meaning. Then it lacks kubectl's flag of this name, which
 	// is for basic authentication. Kubernetes has no basic authentication since 1.19, so only proxies use the flag.
 	ownUsername bool
+	// chosen is the cluster if --contexts or --clusters chose it. If it is nil, the flags choose a context of the kubeconfig.
+	chosen *chosenCluster
+}
+
+// chosenCluster is a cluster that --contexts or --clusters chose.
+type chosenCluster struct {
+	name   string
+	config *rest.Config
+	http   *http.Client // makes the requests to the API server
 }
 
 // clusterFlagUsage has the descriptions of flags for the help text. A flag that is not in this map has only its name in the help text.
@@ -197,7 +207,14 @@ var errNoContext = errors.New("no kubeconfig has a current context")
 
 // config returns the client configuration, and the name of the cluster for the output; see clusterName.
 func (c *clusterFlags) config() (*rest.Config, string, error) {
-	loader := c.loader()
+	if c.chosen != nil {
+		return c.chosen.config, c.chosen.name, nil
+	}
+	return c.configFrom(c.loader())
+}
+
+// configFrom returns the client configuration of a loader with the overrides of the flags, and the name of the cluster for the output.
+func (c *clusterFlags) configFrom(loader clientcmd.ClientConfig) (*rest.Config, string, error) {
 	raw, err := loader.RawConfig()
 	if err != nil {
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)

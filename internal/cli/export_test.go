@@ -4,7 +4,7 @@ import "io"
 
 // ShowProgress shows and clears a progress line as on a terminal.
 func ShowProgress(w io.Writer, total int, done ...int) {
-	p := &progress{w: w, total: total}
+	p := &progress{w: w, unit: "files", total: total}
 	for _, n := range done {
 		p.show(n)
 	}

@@ -27,6 +27,7 @@ type getOptions struct {
 	mode                string
 	clusterName, region string
 	cluster             clusterFlags
+	fleet               fleetFlags
 
 	iam bool
 
@@ -47,7 +48,7 @@ type getOptions struct {
 }
 
 func (a *app) getCommand() *cobra.Command {
-	o := &getOptions{format: outputFormat{value: formatTable, allowed: []string{formatTable, formatWide, formatJSON, formatYAML, formatName}}}
+	o := &getOptions{format: outputFormat{value: formatTable, allowed: []string{formatTable, formatWide, formatJSON, formatYAML, formatName, formatOpenMetrics}}}
 	cmd := &cobra.Command{
 		Use:   "get [PRINCIPAL…]",
 		Short: "List who can log in to the cluster, as which user and with which rights",
@@ -114,6 +115,7 @@ of the cluster can't be read.`,
 	flags.StringVar(&o.sortBy, "sort-by", "", "`FIELD` of the JSON output to sort by, such as principal (default: the order in which the sources apply)")
 	flags.BoolVar(&o.noHeaders, "no-headers", false, "omit the line with the names of the columns")
 	o.cluster.addTo(cmd)
+	o.fleet.addTo(cmd, &o.cluster)
 	o.format.addFlag(cmd)
 	for _, flag := range []string{"filename", "entries", "rbac"} {
 		if err := cmd.MarkFlagFilename(flag); err != nil {
@@ -135,7 +137,13 @@ var modes = []string{string(access.ModeConfigMap), string(access.ModeAPIAndConfi
 func (o *getOptions) offline() bool { return o.file != "" || o.entries != "" || o.rbac != "" }
 
 // check validates and parses the arguments and flags.
-func (o *getOptions) check(_ *cobra.Command, args []string) error {
+func (o *getOptions) check(cmd *cobra.Command, args []string) error {
+	if err := o.fleet.check(cmd, &o.cluster, "filename", "entries", "rbac", "mode", "cluster-name", "region", "iam", "sort-by"); err != nil {
+		return err
+	}
+	if o.format.value == formatOpenMetrics && !o.fleet.used() {
+		return errors.New("-o openmetrics needs several clusters: set --contexts or --clusters")
+	}
 	if verb := strings.Fields(o.can); len(verb) == 1 && len(args) > 0 { // kubectl auth can-i takes two arguments
 		o.can, args = verb[0]+" "+args[0], args[1:]
 	}
@@ -208,6 +216,9 @@ func (o *getOptions) checkSelection() (err error) {
 }
 
 func (a *app) get(ctx context.Context, o *getOptions) error {
+	if o.fleet.used() {
+		return a.getFleet(ctx, o)
+	}
 	s, err := a.readSources(ctx, o)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -40,12 +41,14 @@ func (a *app) ask(question string) (yes, asked bool, err error) {
 	return answer == "y" || answer == "yes", true, nil
 }
 
-// progress shows a line with the number of finished files. The caller must call clear before it writes other text to the terminal. The
-// zero value shows nothing.
+// progress shows the number of finished files or clusters. On a terminal it shows one line, which the caller must remove with clear before
+// it writes other text to the terminal. The zero value shows nothing.
 type progress struct {
 	w     io.Writer
+	unit  string // files or clusters
 	total int
 	shown bool
+	lines bool // w is not a terminal, and each call of show writes a line
 }
 
 // newProgress returns a progress for total files. It shows nothing if w is not a terminal or if there is only one file.
@@ -53,13 +56,34 @@ func newProgress(w io.Writer, total int) *progress {
 	if total < 2 || !isTerminal(w) {
 		return &progress{}
 	}
-	return &progress{w: w, total: total}
+	return &progress{w: w, unit: "files", total: total}
+}
+
+// newClusterProgress returns a progress for total clusters. It shows nothing if there is only one cluster.
+func newClusterProgress(w io.Writer, total int) *progress {
+	if total < 2 {
+		return &progress{}
+	}
+	return &progress{w: w, unit: "clusters", total: total, lines: !isTerminal(w)}
+}
+
+// interval returns the time between two calls of show: short enough to look continuous on a terminal, and long enough for a few lines in a
+// log.
+func (p *progress) interval() time.Duration {
+	if p.lines {
+		return 5 * time.Second
+	}
+	return 100 * time.Millisecond
 }
 
 func (p *progress) show(done int) {
-	if p.w != nil {
+	switch {
+	case p.w == nil:
+	case p.lines:
+		fmt.Fprintf(p.w, "%d of %d %s\n", done, p.total, p.unit)
+	default:
 		p.shown = true
-		fmt.Fprintf(p.w, "\r%d/%d files", done, p.total)
+		fmt.Fprintf(p.w, "\r%d/%d %s", done, p.total, p.unit)
 	}
 }
 

@@ -1,0 +1,166 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// clusterHandler answers the requests of one of several clusters.
+type clusterHandler http.HandlerFunc
+
+// fleetServer starts a server that imitates the API servers of several clusters, each below a path of its own. The kubeconfig has a context
+// for each cluster, and the first one is the current context.
+func fleetServer(t *testing.T, names []string, handlers map[string]clusterHandler) (kubeconfig string) {
+	t.Helper()
+	mux := http.NewServeMux()
+	for i, name := range names {
+		prefix := fmt.Sprintf("/c%d", i)
+		mux.Handle(prefix+"/", http.StripPrefix(prefix, http.HandlerFunc(handlers[name])))
+	}
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // the clusters share connections, which the program closes as soon as one of them is read
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	writeFile(t, kubeconfig+".ca", string(ca))
+	var clusters, contexts []map[string]any
+	for i, name := range names {
+		clusters = append(clusters, map[string]any{"name": name, "cluster": map[string]any{"server": fmt.Sprintf("%s/c%d", server.URL, i), "certificate-authority": kubeconfig + ".ca"}})
+		contexts = append(contexts, map[string]any{"name": name, "context": map[string]any{"cluster": name}})
+	}
+	config, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "Config", "current-context": names[0], "clusters": clusters, "contexts": contexts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, kubeconfig, string(config))
+	return kubeconfig
+}
+
+// withRoles answers like a cluster with liveRBAC whose aws-auth maps each role to the group of the same index.
+func withRoles(pairs ...string) clusterHandler {
+	var b strings.Builder
+	for pair := range slices.Chunk(pairs, 2) {
+		fmt.Fprintf(&b, "- rolearn: arn:aws:iam::111122223333:role/%s\n  username: %[1]s\n  groups: [%s]\n", pair[0], pair[1])
+	}
+	return withData(map[string]string{"mapRoles": b.String()})
+}
+
+// withData answers like a cluster with liveRBAC whose aws-auth has this data.
+func withData(data map[string]string) clusterHandler {
+	object, err := json.Marshal(map[string]any{"kind": "ConfigMap", "apiVersion": "v1", "metadata": map[string]any{"name": "aws-auth", "namespace": "kube-system"}, "data": data})
+	if err != nil {
+		panic(err)
+	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path == awsAuthPath {
+			_, _ = w.Write(object)
+			return
+		}
+		name := strings.TrimPrefix(r.URL.Path, rbacPath)
+		if next := r.URL.Query().Get("continue"); next != "" {
+			name += "?continue=" + next
+		}
+		fmt.Fprint(w, liveRBAC[name])
+	}
+}
+
+// failing answers each request with an error of the API server.
+func failing(code int, reason string) clusterHandler {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":%q,"reason":%q,"code":%d}`, strings.ToLower(reason), reason, code)
+	}
+}
+
+// without answers like another handler, but refuses some paths.
+func without(next clusterHandler, paths ...string) clusterHandler {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(paths, r.URL.Path) {
+			failing(http.StatusForbidden, "Forbidden")(w, r)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// hanging never answers.
+func hanging(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+const unauthorizedReason = "the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (unauthorized)"
+
+// get --contexts compares the access in several clusters. The principals whose access differs come first, and a cluster that can't be read
+// is unknown, with its reason and the exit status 3.
+func TestGetComparesClusters(t *testing.T) {
+	usual := withRoles("ops", "ops", "devs", "devs")
+	kubeconfig := fleetServer(t, []string{"prod-b", "prod-a", "staging", "locked", "partly"}, map[string]clusterHandler{
+		"prod-a": usual, "prod-b": usual, "staging": withRoles("ops", "ops", "devs", "ops", "ci", "cd"),
+		"locked": failing(http.StatusUnauthorized, "Unauthorized"),
+		"partly": without(usual, rbacPath+"clusterroles"),
+	})
+	for _, test := range []struct {
+		args           string
+		status         int
+		stdout, stderr string
+	}{
+		{"--contexts prod-a,prod-b", 0, `PRINCIPAL                             DIFFERS IN   prod-a +1
+arn:aws:iam::111122223333:role/ops    -            admin
+arn:aws:iam::111122223333:role/devs   -            view (team)
+
+prod-a +1: prod-a, prod-b
+`, entriesNote},
+		{"--contexts prod-a,prod-b,staging", 0, `PRINCIPAL                             DIFFERS IN   prod-a +1     staging
+arn:aws:iam::111122223333:role/devs   staging      view (team)   admin
+arn:aws:iam::111122223333:role/ci     staging      -             none
+arn:aws:iam::111122223333:role/ops    -            admin         admin
+
+prod-a +1: prod-a, prod-b
+`, entriesNote},
+		{"--contexts prod-a,staging,locked", 3, `PRINCIPAL                             DIFFERS IN   prod-a        staging   locked
+arn:aws:iam::111122223333:role/devs   staging      view (team)   admin     unknown
+arn:aws:iam::111122223333:role/ci     staging      -             none      unknown
+arn:aws:iam::111122223333:role/ops    -            admin         admin     unknown
+`, "note: in 2 of 3 clusters: " + strings.TrimPrefix(entriesNote, "note: ") +
+			"locked: unknown: reading kube-system/aws-auth in the context locked: " + unauthorizedReason + "\n"},
+		{
+			"--contexts partly,prod-a", 3, `PRINCIPAL                             DIFFERS IN   partly    prod-a
+arn:aws:iam::111122223333:role/ops    -            unknown   admin
+arn:aws:iam::111122223333:role/devs   -            unknown   view (team)
+`, entriesNote + "partly: partial: reading clusterroles in the context partly: you need the verb list on clusterroles.rbac.authorization.k8s.io in all namespaces (forbidden)\n",
+		},
+		{
+			"--contexts all -o name", 3, strings.ReplaceAll("R/devs\nR/ci\nR/ops\n", "R", "arn:aws:iam::111122223333:role"),
+			"note: in 4 of 5 clusters: " + strings.TrimPrefix(entriesNote, "note: ") +
+				"locked: unknown: reading kube-system/aws-auth in the context locked: " + unauthorizedReason + "\n" +
+				"partly: partial: reading clusterroles in the context partly: you need the verb list on clusterroles.rbac.authorization.k8s.io in all namespaces (forbidden)\n",
+		},
+		{"--contexts all arn:aws:iam::111122223333:role/nobody -o name", 3, "", ""},
+		{"--contexts prod-a,staging arn:aws:iam::111122223333:role/ci -o name", 0, "arn:aws:iam::111122223333:role/ci\n", ""},
+		{"--contexts prod-a,prod-b arn:aws:iam::111122223333:role/ci", 1, "PRINCIPAL   DIFFERS IN   prod-a +1\n\nprod-a +1: prod-a, prod-b\n", ""},
+		{"--contexts prod-a,staging --admins -o wide --no-headers", 0, `arn:aws:iam::111122223333:role/devs   yes   -       -      -     -   1: prod-a
+arn:aws:iam::111122223333:role/devs   yes   admin   devs   ops   -   1: staging
+arn:aws:iam::111122223333:role/ops    no    admin   ops    ops   -   2: prod-a, staging
+`, entriesNote},
+	} {
+		status, stdout, stderr := run(t.Context(), t, "", append([]string{"get", "--kubeconfig", kubeconfig}, strings.Fields(test.args)...)...)
+		if test.stderr == "" {
+			test.stderr = stderr
+		}
+		if diff := cmp.Diff([]string{test.stdout, test.stderr}, []string{stdout, stderr}); diff != "" || status != test.status {
+			t.Errorf("get %s: status %d (-want +got):\n%s", test.args, status, diff)
+		}
+	}
+}

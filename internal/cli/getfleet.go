@@ -1,0 +1,90 @@
+package cli
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
+	"github.com/awsauth-guard/awsauth-guard/internal/fleet"
+)
+
+// clusterRows are the rows of one of several clusters.
+type clusterRows struct {
+	rows []row
+	// incomplete reports whether principals can have access without a row, because a source can't be read.
+	incomplete bool
+}
+
+// getFleet lists the access in several clusters.
+func (a *app) getFleet(ctx context.Context, o *getOptions) error {
+	baseline, err := readGetBaseline(o.fleet.baseline)
+	if err != nil {
+		return err
+	}
+	targets, err := a.targets(ctx, &o.fleet, &o.cluster)
+	if err != nil {
+		return err
+	}
+	results, err := readFleet(ctx, a, targets, &o.fleet, func(ctx context.Context, sub *app, c *targetCluster) (clusterRows, error) {
+		return sub.getRows(ctx, o, c)
+	})
+	if err != nil {
+		return err
+	}
+	if len(o.principals) > 0 && !slices.ContainsFunc(results, func(r clusterResult[clusterRows]) bool { return r.status == statusOK }) {
+		a.raise(statusDenied)
+	}
+	clusters := make([]fleet.Cluster, len(results))
+	for i, r := range results {
+		clusters[i] = fleet.Cluster{Name: r.name, Account: r.account, State: r.state, Incomplete: r.value.incomplete}
+		for _, row := range r.value.rows {
+			clusters[i].Grants = append(clusters[i].Grants, row.fleetGrant())
+		}
+	}
+	matrix := fleet.NewMatrix(clusters)
+	if baseline != nil {
+		changed, lost := baseline.compare(matrix, results)
+		matrix.Rows = slices.DeleteFunc(matrix.Rows, func(r fleet.Row) bool { return !changed[r.Key] })
+		if len(changed) > 0 {
+			a.raise(statusDenied)
+		}
+		if lost > 0 {
+			a.note("%d elements of %s give no access any more; get --baseline shows only new access", lost, o.fleet.baseline)
+		}
+	}
+	return outputError(o.writeFleet(a.stdout, matrix, results))
+}
+
+// raise sets the exit status if no higher one is set.
+func (a *app) raise(status int) { a.status = max(a.status, status) }
+
+// getRows returns the rows of one of several clusters that the flags select.
+func (a *app) getRows(ctx context.Context, all *getOptions, c *targetCluster) (clusterRows, error) {
+	o := *all
+	o.cluster = c.flags
+	s, err := a.readSources(ctx, &o)
+	if err != nil {
+		return clusterRows{}, err
+	}
+	rows := s.rows(o.request)
+	if len(o.principals) > 0 {
+		rows = a.ofPrincipals(rows, &o)
+	}
+	rows = slices.DeleteFunc(rows, func(r row) bool { return !o.selects(&r) })
+	unread := func(r row) bool { return r.Principal == "" && r.State == access.StateUnknown }
+	return clusterRows{rows, slices.ContainsFunc(rows, unread)}, nil
+}
+
+// fleetGrant returns the row in the form in which several clusters are compared.
+func (r *row) fleetGrant() fleet.Grant {
+	g := fleet.Grant{
+		Key: r.key, Principal: r.Principal, Effective: r.effect, State: string(r.State), Admin: r.Admin || len(r.PathsToAdmin) > 0, Node: r.Node,
+		Unknown: r.State == access.StateUnknown || len(r.Unknown) > 0, Username: r.Username, Groups: r.Groups, Policies: r.policyNames(),
+	}
+	g.Access = r.accessText(true)
+	if names := strings.Join(g.Policies, ","); names != "" && !r.Admin {
+		g.Access = strings.TrimPrefix(g.Access+","+names, ",")
+	}
+	return g
+}
