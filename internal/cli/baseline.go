@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -10,9 +9,8 @@ import (
 // maxBaseline limits the size of the file of --baseline, in bytes. 200 clusters with 50 rows each take about 8 MiB.
 const maxBaseline = 64 << 20
 
-// readBaseline decodes the file of --baseline into v. command is the command that wrote the file. complete reports whether v has the fields
-// that an output of this command for several clusters has.
-func readBaseline(file, command string, v any, complete func() bool) error {
+// readBaseline reads the file of --baseline and decodes it. An error of decode names no file.
+func readBaseline(file string, decode func(src []byte) error) error {
 	f, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("reading the baseline: %w", err)
@@ -23,10 +21,7 @@ func readBaseline(file, command string, v any, complete func() bool) error {
 		err = fmt.Errorf("it is larger than the limit of %d MiB", maxBaseline>>20)
 	}
 	if err == nil {
-		err = json.Unmarshal(src, v)
-	}
-	if err == nil && !complete() {
-		err = fmt.Errorf("it is not the output of kubectl awsauth %s -o json for several clusters", command)
+		err = decode(src)
 	}
 	if err != nil {
 		return fmt.Errorf("reading the baseline %s: %w", file, err)

@@ -13,6 +13,7 @@ import (
 
 type diffOptions struct {
 	cluster clusterFlags
+	fleet   fleetFlags
 	format  outputFormat
 }
 
@@ -31,24 +32,40 @@ diff compares effective access, not lines of text. It marks a principal with
 OLD and NEW are files with exactly one aws-auth, or a dash (-) for standard input. Without OLD, diff
 compares the live object of the current context with NEW.
 
-Exit status: 0 no difference, 1 a difference, 2 an error.`,
+` + fleetHelp + `
+With NEW, diff compares each cluster with NEW. Without NEW, it compares the first cluster with each of the others. For
+all contexts the first one is the current context. Equal differences of several clusters appear once, and the differences
+of the fewest clusters come first.
+
+Exit status: 0 no difference, 1 a difference, 2 an error, 3 one of several clusters can't be read.`,
 		Example: a.example(
 			"kubectl-awsauth diff old.yaml new.yaml",
 			"# Compare a rendered chart with the live object",
 			"helm template . | kubectl-awsauth diff - -o json",
 			"git show main:aws-auth.yaml | kubectl-awsauth diff - aws-auth.yaml",
+			"# Compare each cluster with a file, and two clusters with each other",
+			"kubectl-awsauth diff aws-auth.yaml --contexts all",
+			"kubectl-awsauth diff --contexts prod-eu,prod-us",
 		),
 		Args: usage(o.check),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.diff(cmd.Context(), o, args) },
 	}
 	o.cluster.addTo(cmd)
 	o.cluster.addFixedNamespace(cmd)
+	o.fleet.addTo(cmd, &o.cluster)
 	o.format.addTo(cmd)
 	return cmd
 }
 
-func (o *diffOptions) check(_ *cobra.Command, args []string) error {
+func (o *diffOptions) check(cmd *cobra.Command, args []string) error {
+	if err := o.fleet.check(cmd, &o.cluster, &o.format); err != nil {
+		return err
+	}
 	switch {
+	case o.fleet.used() && len(args) > 1:
+		return fmt.Errorf("%d arguments, but with several clusters diff takes NEW alone, or none", len(args))
+	case o.fleet.used():
+		return nil
 	case len(args) != 1 && len(args) != 2:
 		return fmt.Errorf("%d arguments, but diff takes OLD and NEW, or NEW alone", len(args))
 	case len(args) == 2 && args[0] == stdinName && args[1] == stdinName:
@@ -62,6 +79,9 @@ func (o *diffOptions) check(_ *cobra.Command, args []string) error {
 var errOneStdin = errors.New("standard input can be read only once")
 
 func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
+	if o.fleet.used() {
+		return a.diffFleet(ctx, o, args)
+	}
 	last := len(args) - 1
 	to, after, err := a.readSingle(args[last], "the new version", parseInput)
 	if err != nil {
@@ -71,22 +91,37 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if after.Lists != "" || after.Write == awsauth.SetsKeys {
-		after.Object = setKeys(before.Object, after.Before, after.Object)
-	}
+	after = withKeysOf(before, after)
 	a.noteUnloadedSections(from.name, before)
 	a.noteUnloadedSections(to.name, after)
-	old, now := before.Load(), after.Load()
-	for _, s := range awsauth.Sections() {
-		if err := errors.Join(old.Unknown(s), now.Unknown(s)); err != nil && before.Data[string(s)] != after.Data[string(s)] {
-			return fmt.Errorf("cannot determine the effective access of %s: %w", s, err)
-		}
+	changes, err := accessChanges(before, after)
+	if err != nil {
+		return err
 	}
-	changes := awsauth.DiffAccess(old, now)
 	if len(changes) > 0 {
 		a.status = statusDenied
 	}
 	return a.print(report.Access{Old: from.name, New: to.name, Changes: changes}, &o.format)
+}
+
+// withKeysOf returns the new version with the keys of the old one that it keeps, because it sets only some keys.
+func withKeysOf(before, after object) object {
+	if after.Lists != "" || after.Write == awsauth.SetsKeys {
+		after.Object = setKeys(before.Object, after.Before, after.Object)
+	}
+	return after
+}
+
+// accessChanges returns the changes of effective access between two versions. It returns an error if the effective access can't be
+// determined.
+func accessChanges(before, after object) ([]awsauth.AccessChange, error) {
+	old, now := before.Load(), after.Load()
+	for _, s := range awsauth.Sections() {
+		if err := errors.Join(old.Unknown(s), now.Unknown(s)); err != nil && before.Data[string(s)] != after.Data[string(s)] {
+			return nil, fmt.Errorf("cannot determine the effective access of %s: %w", s, err)
+		}
+	}
+	return awsauth.DiffAccess(old, now), nil
 }
 
 // noteUnloadedSections prints a note for each section of an aws-auth that the authenticator does not load, or loads

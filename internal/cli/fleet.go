@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/fleet"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
@@ -31,6 +32,7 @@ type target struct {
 // targetCluster is a target that a command is reading.
 type targetCluster struct {
 	flags clusterFlags
+	mode  access.Mode // the authentication mode; empty if it is not known
 }
 
 // close closes the connections to the API server.
@@ -197,6 +199,11 @@ func reportClusters[T any](a *app, results []clusterResult[T]) {
 			fmt.Fprintf(a.stderr, "%s: %s: %s\n", report.OneLine(r.name), r.state, report.OneLine(err.Error()))
 		}
 	}
+}
+
+// summary prints a line about several clusters to standard error.
+func (a *app) summary(format string, args ...any) {
+	fmt.Fprintln(a.stderr, report.OneLine(fmt.Sprintf(format, args...)))
 }
 
 // reasons returns the texts of the errors.

@@ -164,3 +164,154 @@ arn:aws:iam::111122223333:role/ops    no    admin   ops    ops   -   2: prod-a, 
 		}
 	}
 }
+
+// manyClusters are clusters with all results that a cluster can have: two are equal, one has a finding, one can't be read.
+func manyClusters(t *testing.T) (kubeconfig string) {
+	t.Helper()
+	usual := withRoles("ops", "ops", "devs", "devs")
+	return fleetServer(t, []string{"a", "b", "faulty", "locked", "other"}, map[string]clusterHandler{
+		"a": usual, "b": usual, "faulty": withRoles("ops", "ops", "team/devs", "devs"), "other": withRoles("ops", "admins"),
+		"locked": failing(http.StatusUnauthorized, "Unauthorized"),
+	})
+}
+
+const lockedLine = "locked: unknown: reading kube-system/aws-auth in the context locked: " + unauthorizedReason + "\n"
+
+// lint --contexts lints the live object of each cluster. An unknown cluster gives the exit status 3, even if a change is denied.
+func TestLintChecksClusters(t *testing.T) {
+	kubeconfig := manyClusters(t)
+	const finding = `faulty/kube-system/aws-auth: data.mapRoles[1].rolearn:4:12: deny: "arn:aws:iam::111122223333:role/team/devs" has a path, and STS leaves the path out, so it never matches a caller [role-path]
+    hint: write arn:aws:iam::111122223333:role/devs
+`
+	for _, test := range []struct {
+		args           string
+		status         int
+		stdout, stderr string
+	}{
+		{"--contexts a,b", 0, "", "2 clusters, 2 aws-auth: nothing found\n"},
+		{"--contexts a,faulty", 1, finding, "2 clusters, 2 aws-auth: 1 denied\n"},
+		{"--contexts a,locked", 3, "", lockedLine + "2 clusters, 1 aws-auth: 1 with errors\n"},
+		{"--contexts all", 3, finding, lockedLine + "5 clusters, 4 aws-auth: 1 denied, 1 with errors\n"},
+		{"--contexts a,faulty --rule role-path=off", 0, "", "2 clusters, 2 aws-auth: nothing found\n"},
+		{"--contexts a,faulty,locked -o openmetrics", 3, `# TYPE awsauth_guard_fleet_cluster_known gauge
+# HELP awsauth_guard_fleet_cluster_known Whether the whole cluster was read (1), or not (0).
+awsauth_guard_fleet_cluster_known{cluster="a"} 1
+awsauth_guard_fleet_cluster_known{cluster="faulty"} 1
+awsauth_guard_fleet_cluster_known{cluster="locked"} 0
+# TYPE awsauth_guard_fleet_findings gauge
+# HELP awsauth_guard_fleet_findings Findings of kubectl awsauth lint in the cluster, without those of the baseline.
+awsauth_guard_fleet_findings{cluster="faulty",rule="role-path",severity="deny"} 1
+# EOF
+`, lockedLine + "3 clusters, 2 aws-auth: 1 denied, 1 with errors\n"},
+	} {
+		status, stdout, stderr := run(t.Context(), t, "", append([]string{"lint", "--kubeconfig", kubeconfig}, strings.Fields(test.args)...)...)
+		if diff := cmp.Diff([]string{test.stdout, test.stderr}, []string{stdout, stderr}); diff != "" || status != test.status {
+			t.Errorf("lint %s: status %d (-want +got):\n%s", test.args, status, diff)
+		}
+	}
+}
+
+// One SARIF log has the findings of all clusters, and an error for each cluster that can't be read.
+func TestLintWritesOneSARIFLogForAllClusters(t *testing.T) {
+	_, stdout, _ := run(t.Context(), t, "", "lint", "--kubeconfig", manyClusters(t), "--contexts", "all", "-o", "sarif")
+	var log struct {
+		Runs []struct {
+			Results []struct {
+				RuleID string `json:"ruleId"`
+			} `json:"results"`
+			Invocations []struct {
+				Successful    bool  `json:"executionSuccessful"`
+				Notifications []any `json:"toolExecutionNotifications"`
+			} `json:"invocations"`
+		} `json:"runs"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &log); err != nil || len(log.Runs) != 1 {
+		t.Fatal(err, stdout)
+	}
+	r := log.Runs[0]
+	if len(r.Results) != 1 || r.Results[0].RuleID != "role-path" || len(r.Invocations) != 1 || r.Invocations[0].Successful || len(r.Invocations[0].Notifications) != 1 {
+		t.Error(stdout)
+	}
+}
+
+// diff compares each cluster with a file or with the first cluster. Equal differences of several clusters appear once.
+func TestDiffComparesClusters(t *testing.T) {
+	kubeconfig := manyClusters(t)
+	file := filepath.Join(t.TempDir(), "aws-auth.yaml")
+	writeFile(t, file, `apiVersion: v1
+kind: ConfigMap
+metadata: {name: aws-auth, namespace: kube-system}
+data:
+  mapRoles: |
+    - {rolearn: "arn:aws:iam::111122223333:role/ops", username: ops, groups: [admins]}
+`)
+	const opsAndDevs = `~ arn:aws:iam::111122223333:role/ops
+    username: ops
+    groups:   ops → admins
+    gains:    admins
+    loses:    ops
+- arn:aws:iam::111122223333:role/devs
+    username: devs
+    groups:   devs
+`
+	for _, test := range []struct {
+		args           string
+		status         int
+		stdout, stderr string
+	}{
+		{"--contexts a,b", 0, "", "1 clusters: 0 differ from a/kube-system/aws-auth, 0 unknown\n"},
+		{"--contexts a,b,other", 1, "access: a/kube-system/aws-auth → other\n" + opsAndDevs, "2 clusters: 1 differ from a/kube-system/aws-auth, 0 unknown\n"},
+		{file + " --contexts other", 0, "", "1 clusters: 0 differ from " + file + ", 0 unknown\n"},
+		{file + " --contexts other,locked,a,b", 3, "access: a, b → " + file + "\n" + opsAndDevs, lockedLine + "4 clusters: 2 differ from " + file + ", 1 unknown\n"},
+		{"--contexts locked,a", 2, "", lockedLine + "error: locked can't be read, and the other clusters are compared with it; name another cluster first\n"},
+		{"--contexts a", 2, "", "error: there is only one cluster; name NEW, or a second cluster to compare it with\n"},
+	} {
+		status, stdout, stderr := run(t.Context(), t, "", append([]string{"diff", "--kubeconfig", kubeconfig}, strings.Fields(test.args)...)...)
+		if diff := cmp.Diff([]string{test.stdout, test.stderr}, []string{stdout, stderr}); diff != "" || status != test.status {
+			t.Errorf("diff %s: status %d (-want +got):\n%s", test.args, status, diff)
+		}
+	}
+}
+
+// With --baseline, only results that the saved output lacks count and are shown. An unknown cluster counts even if it was unknown before.
+func TestBaselineLeavesOutEarlierResults(t *testing.T) {
+	kubeconfig := manyClusters(t)
+	for _, test := range []struct {
+		before, now string
+		status      int
+		stdout      string
+	}{
+		{"lint --contexts faulty", "lint --contexts faulty,a", 0, ""},
+		{"lint --contexts a", "lint --contexts a,faulty", 1, "[role-path]"},
+		{"lint --contexts faulty,locked", "lint --contexts faulty,locked", 3, ""},
+		{"diff --contexts a,other", "diff --contexts a,other,b", 0, ""},
+		{"diff --contexts a,other", "diff --contexts b,other,a,faulty", 1, "- arn:aws:iam::111122223333:role/devs"},
+		{"get --contexts a,b", "get --contexts a,b -o name", 0, ""},
+		{"get --contexts a,other", "get --contexts a,faulty -o name", 1, "arn:aws:iam::111122223333:role/ops\n"},
+		{"get --contexts a,locked", "get --contexts a,locked -o name", 3, ""},
+	} {
+		saved := filepath.Join(t.TempDir(), "baseline.json")
+		_, stdout, stderr := run(t.Context(), t, "", append(strings.Fields(test.before), "-o", "json", "--kubeconfig", kubeconfig)...)
+		writeFile(t, saved, stdout)
+		status, stdout, stderr2 := run(t.Context(), t, "", append(strings.Fields(test.now), "--baseline", saved, "--kubeconfig", kubeconfig)...)
+		if status != test.status || (test.stdout == "") != (stdout == "") || !strings.Contains(stdout, test.stdout) {
+			t.Errorf("%s, then %s: status %d\n%s%s%s", test.before, test.now, status, stdout, stderr, stderr2)
+		}
+	}
+}
+
+// A file that is not the JSON of the same command for several clusters is no baseline.
+func TestBaselineMustBeOutputOfTheCommand(t *testing.T) {
+	kubeconfig := manyClusters(t)
+	for command, other := range map[string]string{"lint": "get", "get": "diff", "diff": "lint"} {
+		saved := filepath.Join(t.TempDir(), "baseline.json")
+		_, stdout, _ := run(t.Context(), t, "", other, "--contexts", "a,b", "-o", "json", "--kubeconfig", kubeconfig)
+		for _, text := range []string{stdout, "{}", "[]", "x", ""} {
+			writeFile(t, saved, text)
+			status, out, stderr := run(t.Context(), t, "", command, "--contexts", "a,b", "--baseline", saved, "--kubeconfig", kubeconfig)
+			if status != 2 || out != "" || !strings.Contains(stderr, "error: reading the baseline "+saved) {
+				t.Errorf("%s with %q: status %d, %s%s", command, text, status, out, stderr)
+			}
+		}
+	}
+}

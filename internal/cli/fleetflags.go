@@ -56,8 +56,11 @@ func (f *fleetFlags) used() bool { return len(f.contexts) > 0 || f.clusters != "
 var fleetKubectlFlags = append([]string{"kubeconfig", "namespace", "request-timeout", "disable-compression", "proxy-url"}, impersonation...)
 
 // check validates the flags. others are the flags of the command that it can't use for several clusters.
-func (f *fleetFlags) check(cmd *cobra.Command, c *clusterFlags, others ...string) error {
+func (f *fleetFlags) check(cmd *cobra.Command, c *clusterFlags, format *outputFormat, others ...string) error {
 	if !f.used() {
+		if format.value == formatOpenMetrics {
+			return errors.New("-o openmetrics needs several clusters: set --contexts or --clusters")
+		}
 		for _, flag := range []string{"contexts", "clusters", "baseline", "concurrency", "cluster-timeout"} {
 			if cmd.Flags().Changed(flag) {
 				return fmt.Errorf("--%s needs the names of clusters: set --contexts or --clusters", flag)

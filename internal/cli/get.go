@@ -86,14 +86,25 @@ the kubeconfig. get needs eks:DescribeCluster, eks:ListAccessEntries, eks:Descri
 eks:ListAssociatedAccessPolicies, and in the cluster get on aws-auth and list on the four resources of RBAC.
 If a permission is missing, get names it, shows the rest, and the exit status is 2.
 
-Exit status: 0 success, 1 a PRINCIPAL can't log in or isn't selected by the flags, 2 an error, or a part
-of the cluster can't be read.`,
+` + fleetHelp + `
+get then compares the access of each principal. The principals whose access differs between clusters come first.
+DIFFERS IN names the clusters in which the access is not that of most clusters. Clusters with equal access share a column.
+If there are more than 8 columns, and with -o wide, get lists the clusters of each access instead. If the clusters are
+in several AWS accounts, ACCOUNT in a principal stands for the account of the cluster. With --clusters, get also
+reads the access entries. With --contexts, it doesn't. With --baseline, get shows the principals that have access
+that they did not have.
+
+Exit status: 0 success, 1 a PRINCIPAL can't log in (to any of several clusters), isn't selected by the flags, or with
+--baseline a principal has new access, 2 an error, or a part of the cluster can't be read, 3 one of several clusters,
+or a part of it, can't be read.`,
 		Example: a.example(
 			"kubectl-awsauth get --cluster-name prod --region eu-west-1",
 			"kubectl-awsauth get --admins -o wide",
 			"kubectl-awsauth get --can 'delete secrets' -n payments",
 			"kubectl-awsauth get -f aws-auth.yaml --entries entries.json --mode API_AND_CONFIG_MAP -o json",
 			"kubectl-awsauth get arn:aws:iam::111122223333:role/deploy --field-selector state=ok",
+			"kubectl-awsauth get --contexts prod-eu,prod-us --admins",
+			"kubectl-awsauth get --clusters accounts.yaml -o openmetrics",
 		),
 		Args: usage(o.check),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.get(cmd.Context(), o) },
@@ -138,11 +149,8 @@ func (o *getOptions) offline() bool { return o.file != "" || o.entries != "" || 
 
 // check validates and parses the arguments and flags.
 func (o *getOptions) check(cmd *cobra.Command, args []string) error {
-	if err := o.fleet.check(cmd, &o.cluster, "filename", "entries", "rbac", "mode", "cluster-name", "region", "iam", "sort-by"); err != nil {
+	if err := o.fleet.check(cmd, &o.cluster, &o.format, "filename", "entries", "rbac", "mode", "cluster-name", "region", "iam", "sort-by"); err != nil {
 		return err
-	}
-	if o.format.value == formatOpenMetrics && !o.fleet.used() {
-		return errors.New("-o openmetrics needs several clusters: set --contexts or --clusters")
 	}
 	if verb := strings.Fields(o.can); len(verb) == 1 && len(args) > 0 { // kubectl auth can-i takes two arguments
 		o.can, args = verb[0]+" "+args[0], args[1:]

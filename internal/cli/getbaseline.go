@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,7 +21,14 @@ func readGetBaseline(file string) (getBaseline, error) {
 		return nil, nil
 	}
 	var saved fleetAccess
-	if err := readBaseline(file, "get", &saved, func() bool { return saved.Clusters != nil && saved.Principals != nil }); err != nil {
+	err := readBaseline(file, func(src []byte) error {
+		err := json.Unmarshal(src, &saved)
+		if err == nil && (saved.Clusters == nil || saved.Principals == nil) {
+			err = errors.New("it is not the output of kubectl awsauth get -o json for several clusters")
+		}
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	b := make(getBaseline)

@@ -29,6 +29,7 @@ type lintOptions struct {
 	fix        bool
 	dryRun     bool
 	cluster    clusterFlags
+	fleet      fleetFlags
 	format     outputFormat
 }
 
@@ -89,11 +90,17 @@ With --iam, lint looks the principals up in IAM. If IAM gives no answer for a pr
 
 For a live object and for Terraform, LINE:COLUMN count from the start of the key's text.
 
-Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such as an unreadable file.`,
+` + fleetHelp + `
+
+Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such as an unreadable file, 3 one of
+several clusters can't be read.`,
 		Example: a.example(
 			"kubectl-awsauth lint aws-auth.yaml",
 			"# Check the live object of a cluster",
 			"kubectl-awsauth lint --context prod",
+			"# Check the live objects of several clusters",
+			"kubectl-awsauth lint --contexts all",
+			"kubectl-awsauth lint --clusters accounts.yaml --baseline lint.json -o sarif",
 			"# Check an edit of the live object, made by alice",
 			"kubectl get configmap -n kube-system aws-auth -o yaml > old.yaml",
 			"kubectl-awsauth lint aws-auth.yaml --old old.yaml --as-arn arn:aws:sts::111122223333:assumed-role/admin/alice",
@@ -125,7 +132,8 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "with --fix, print a diff instead of writing the files")
 	o.cluster.addTo(cmd)
 	o.cluster.addFixedNamespace(cmd)
-	o.format.addTo(cmd, formatSARIF, formatGitHub, formatJUnit)
+	o.fleet.addTo(cmd, &o.cluster)
+	o.format.addTo(cmd, formatSARIF, formatGitHub, formatJUnit, formatOpenMetrics)
 	completeFlagWith(cmd, "rule", completeRuleSetting)
 	completeFlag(cmd, "as-arn")
 	completeFlag(cmd, "patch", patchMerge, patchStrategic, patchJSON)
@@ -133,6 +141,12 @@ Exit status: 0 no denied change, 1 at least one denied change, 2 an error, such 
 }
 
 func (o *lintOptions) check(cmd *cobra.Command, files []string) error {
+	if err := o.fleet.check(cmd, &o.cluster, &o.format, "old", "as-arn", "apply", "patch", "iam", "fix", "dry-run"); err != nil {
+		return err
+	}
+	if o.fleet.used() && len(files) > 0 {
+		return errors.New("lint checks either a FILE, or the clusters of --contexts or --clusters")
+	}
 	switch {
 	case len(files) == 0 && o.old != "":
 		return errors.New("--old needs a FILE with the new version")
@@ -199,6 +213,9 @@ func (a *app) lint(cmd *cobra.Command, o *lintOptions, args []string) error {
 	}
 	if l.out, err = a.lintReport(o, w); err != nil {
 		return err
+	}
+	if o.fleet.used() {
+		return a.lintFleet(cmd.Context(), l, o)
 	}
 	if len(args) == 0 {
 		in, err := a.readLive(cmd.Context(), &o.cluster)
@@ -267,6 +284,8 @@ func (a *app) lintReport(o *lintOptions, w io.Writer) (lintReport, error) {
 		return report.NewGitHub(w), nil
 	case formatJUnit:
 		return report.NewJUnit(w), nil
+	case formatOpenMetrics:
+		return &findingMetrics{w: w}, nil
 	}
 	return report.NewText(w, useColours(w)), nil
 }

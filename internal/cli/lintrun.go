@@ -33,6 +33,9 @@ type lintRun struct {
 	fix, dryRun bool
 	fixOut      io.Writer
 	plan        bool // one of the files is a Terraform plan
+	// fleet reports whether lint reads several clusters. baseline has the findings that it leaves out; it may be nil.
+	fleet    bool
+	baseline *report.Baseline
 }
 
 // fileResult is the result of one file.
@@ -193,7 +196,7 @@ func (l *lintRun) addResult(o fileResult) error {
 		}
 	} else if len(o.Problems) > 0 {
 		t.Problems++
-		if !l.quiet {
+		if !l.quiet && !l.fleet { // readFleet has printed the errors of clusters
 			l.app.reportProblems(o.Problems)
 		}
 	}
@@ -212,6 +215,9 @@ func (l *lintRun) finish() error {
 	case t.Problems > 0:
 		t.Verdict = report.Failed
 		l.app.status = statusFailed
+		if l.fleet {
+			l.app.status = statusUnknown
+		}
 	case t.Denied > 0:
 		t.Verdict = validate.ActionDeny
 		l.app.status = statusDenied

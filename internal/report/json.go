@@ -78,7 +78,8 @@ func (j *JSON) begin(b *strings.Builder) {
 	}
 }
 
-// End writes the rest of the object: the changes of access, the notes, the errors and the verdict. It omits the notes if there are none.
+// End writes the rest of the object: the changes of access, the notes, the errors, the verdict and the clusters. It omits the notes and the
+// clusters if there are none.
 func (j *JSON) End(t Total) error {
 	var b strings.Builder
 	j.begin(&b)
@@ -94,6 +95,9 @@ func (j *JSON) End(t Total) error {
 	fields := []field{{"errors", j.errors}, {"verdict", t.Verdict}}
 	if len(j.notes) > 0 {
 		fields = append([]field{{"notes", j.notes}}, fields...)
+	}
+	if t.Clusters != nil {
+		fields = append(fields, field{"clusters", t.Clusters})
 	}
 	for _, field := range fields {
 		text, err := indented(field.value, 1)

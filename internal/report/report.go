@@ -66,6 +66,8 @@ type Total struct {
 	Unread    int // number of files that lint did not read: templates of charts, and files that neither parse nor look like aws-auth
 	// Verdict is the most severe verdict of all files, or [Failed] if a file has an error.
 	Verdict validate.Action
+	// Clusters are the clusters that lint read, if it read several ones. Then each cluster counts as a file.
+	Clusters []Cluster
 }
 
 // Failed is the verdict of a run if lint could not evaluate one of the files.
@@ -73,7 +75,11 @@ const Failed validate.Action = "error"
 
 // String returns a one-line summary with the counts.
 func (t Total) String() string {
-	text := fmt.Sprintf("%s, %d aws-auth", count(t.Files, "file"), t.Objects)
+	unit := "file"
+	if t.Clusters != nil {
+		unit = "cluster"
+	}
+	text := fmt.Sprintf("%s, %d aws-auth", count(t.Files, unit), t.Objects)
 	if t.Resources > 0 {
 		text += ", " + count(t.Resources, "EKS resource")
 	}

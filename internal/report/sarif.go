@@ -197,10 +197,15 @@ func (s *SARIF) result(f Finding) sarifResult {
 // positions matches the parts of a path or a message that change when an entry moves: indexes and line numbers.
 var positions = regexp.MustCompile(`\[\d+\]|\bline \d+`)
 
+// identity returns a text that is the same for a finding in every run, even if the finding moves within its file.
+func identity(rule, file, resource, path, message string) string {
+	return strings.Join([]string{rule, file, resource, positions.ReplaceAllString(path, "[]"), positions.ReplaceAllString(message, "")}, "\x00")
+}
+
 // fingerprint returns an id for a finding. The id is the same in every run, even if the finding moves within its file. Equal findings in a
 // file have different ids. If further equal findings are added after a finding, it keeps its id.
 func (s *SARIF) fingerprint(f Finding, uri string) string {
-	what := strings.Join([]string{f.Rule, uri, f.Resource, positions.ReplaceAllString(f.Path, "[]"), positions.ReplaceAllString(f.Message, "")}, "\x00")
+	what := identity(f.Rule, uri, f.Resource, f.Path, f.Message)
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d", what, s.occurrences[what]))
 	s.occurrences[what]++
 	return hex.EncodeToString(sum[:16])
