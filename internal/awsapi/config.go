@@ -65,12 +65,27 @@ func As(ctx context.Context, profile, roleARN, sessionName string) ([]func(*conf
 	if roleARN == "" {
 		return options, nil
 	}
+	assume, err := Assume(ctx, Role{ARN: roleARN, SessionName: sessionName}, options...)
+	return append(options, assume), err
+}
+
+// Role is a role to assume. SessionName is required, and ExternalID is optional.
+type Role struct{ ARN, ExternalID, SessionName string }
+
+// Assume returns an option for [LoadConfig] that makes the SDK assume a role with the credentials of other options. All configurations that
+// are loaded with the result share the credentials of one session. Assume doesn't call AWS.
+func Assume(ctx context.Context, role Role, options ...func(*config.LoadOptions) error) (func(*config.LoadOptions) error, error) {
 	cfg, err := LoadConfig(ctx, options...)
 	if err != nil {
 		return nil, err
 	}
-	provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), roleARN, func(o *stscreds.AssumeRoleOptions) { o.RoleSessionName = sessionName })
-	return append(options, config.WithCredentialsProvider(aws.NewCredentialsCache(provider))), nil
+	provider := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), role.ARN, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName = role.SessionName
+		if role.ExternalID != "" {
+			o.ExternalID = aws.String(role.ExternalID)
+		}
+	})
+	return config.WithCredentialsProvider(aws.NewCredentialsCache(provider)), nil
 }
 
 // ErrNeedsMFA means that the profile requires the code of an MFA device, and the program has no way to ask a person for it.

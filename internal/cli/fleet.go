@@ -17,6 +17,7 @@ import (
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
+	"github.com/awsauth-guard/awsauth-guard/internal/eks"
 	"github.com/awsauth-guard/awsauth-guard/internal/fleet"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
@@ -33,14 +34,23 @@ type target struct {
 type targetCluster struct {
 	flags clusterFlags
 	mode  access.Mode // the authentication mode; empty if it is not known
+
+	// The following fields are set only with --clusters.
+	eks     *eks.Client
+	eksName string // the name of the EKS cluster
+	private bool   // clients outside the VPC can't reach the API server
 }
 
 // close closes the connections to the API server.
 func (c *targetCluster) close() { utilnet.CloseIdleConnectionsFor(c.flags.chosen.http.Transport) }
 
 // targets returns the clusters that the flags choose.
-func (a *app) targets(_ context.Context, f *fleetFlags, c *clusterFlags) ([]target, error) {
-	list, err := contextTargets(f, c)
+func (a *app) targets(ctx context.Context, f *fleetFlags, c *clusterFlags) (list []target, err error) {
+	if f.clusters != "" {
+		list, err = a.accountTargets(ctx, f, c)
+	} else {
+		list, err = contextTargets(f, c)
+	}
 	if err == nil && len(list) > fleet.MaxClusters {
 		err = fmt.Errorf("%d clusters are more than the limit of %d", len(list), fleet.MaxClusters)
 	}
@@ -119,6 +129,8 @@ type clusterResult[T any] struct {
 	errs   []error
 	notes  []string
 	status int
+	// private reports whether clients outside the VPC can't reach the API server.
+	private bool
 }
 
 // readFleet calls read for each target, with an app that collects errors and notes. read may return an error, or print errors with app.fail
@@ -134,6 +146,7 @@ func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFla
 			return r, err
 		}
 		defer cluster.close()
+		r.private = cluster.private
 		sub := &app{name: a.name, stdin: bytes.NewReader(nil), stdout: io.Discard, stderr: io.Discard, collected: &collected{}}
 		r.value, err = read(ctx, sub, cluster)
 		r.errs, r.notes, r.status = sub.collected.errs, sub.collected.notes, sub.status
@@ -151,7 +164,7 @@ func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFla
 		list[i] = r.Value
 		switch {
 		case r.Err != nil:
-			list[i] = clusterResult[T]{target: targets[i], state: fleet.StateUnknown, errs: []error{explainTimeout(r.Err)}}
+			list[i] = clusterResult[T]{target: targets[i], state: fleet.StateUnknown, errs: []error{explainTimeout(r.Err, r.Value.private)}}
 		case len(r.Value.errs) > 0:
 			list[i].state = fleet.StatePartial
 		}
@@ -160,9 +173,13 @@ func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFla
 	return list, nil
 }
 
-// explainTimeout adds the flag that sets the limit to the error of a cluster that gave no answer in time.
-func explainTimeout(err error) error {
-	if _, ok := errors.AsType[*fleet.TimeoutError](err); ok {
+// explainTimeout adds the likely cause to the error of a cluster that gave no answer in time. private reports whether clients outside the
+// VPC can't reach the API server.
+func explainTimeout(err error, private bool) error {
+	switch _, timeout := errors.AsType[*fleet.TimeoutError](err); {
+	case timeout && private:
+		return fmt.Errorf("%w; the cluster has only a private endpoint, so run the command in its network", err)
+	case timeout:
 		return fmt.Errorf("%w, which --cluster-timeout sets", err)
 	}
 	return err

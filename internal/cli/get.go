@@ -28,6 +28,7 @@ type getOptions struct {
 	clusterName, region string
 	cluster             clusterFlags
 	fleet               fleetFlags
+	target              *targetCluster // the cluster to read, if it is one of several
 
 	iam bool
 

@@ -91,4 +91,3 @@ func (b getBaseline) compare(m *fleet.Matrix, results []clusterResult[clusterRow
 	}
 	return changed, lost
 }
-

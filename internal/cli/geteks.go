@@ -30,12 +30,7 @@ func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 		return
 	}
 	cluster, listed, errs := client.Inspect(ctx)
-	s.cluster = cluster
-	s.entriesUnread = cluster == nil || cluster.Mode == "" || !listed
-	s.entriesListed = listed
-	for _, err := range errs {
-		a.fail(readEKSError(err, o.clusterName))
-	}
+	a.useEntries(s, o.clusterName, cluster, listed, errs)
 }
 
 // newEKSReader returns a client for a cluster, and the authentication mode and the access entries of the cluster. ca are the CA certificates

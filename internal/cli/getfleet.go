@@ -62,7 +62,7 @@ func (a *app) raise(status int) { a.status = max(a.status, status) }
 // getRows returns the rows of one of several clusters that the flags select.
 func (a *app) getRows(ctx context.Context, all *getOptions, c *targetCluster) (clusterRows, error) {
 	o := *all
-	o.cluster = c.flags
+	o.cluster, o.target = c.flags, c
 	s, err := a.readSources(ctx, &o)
 	if err != nil {
 		return clusterRows{}, err

@@ -81,6 +81,8 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 		}
 	case o.clusterName != "":
 		a.readEKS(ctx, o, s)
+	case o.target != nil && o.target.eks != nil:
+		a.readEntriesOf(ctx, o.target, s)
 	}
 	if o.mode != "" {
 		s.cluster.Mode = access.Mode(o.mode)

@@ -14,12 +14,7 @@ import (
 // check reports values that have the right type but can't be correct. It skips fields for which the decoder has reported
 // a problem.
 func (d *decoder) check(c *Config) {
-	if line, ok := d.lines["apiVersion"]; ok && c.APIVersion != APIVersion {
-		d.report(line, "apiVersion", "is %q; write %s", c.APIVersion, APIVersion)
-	}
-	if line, ok := d.lines["kind"]; ok && c.Kind != Kind {
-		d.report(line, "kind", "is %q; write %s", c.Kind, Kind)
-	}
+	d.checkKind(c.APIVersion, c.Kind)
 	for i, p := range c.Protected {
 		path := fmt.Sprintf("protected[%d]", i)
 		if d.checkProtected(path+".arn", p.ARN) {
@@ -45,6 +40,16 @@ func (d *decoder) check(c *Config) {
 	}
 }
 
+// checkKind reports another apiVersion or kind than the file must have.
+func (d *decoder) checkKind(apiVersion, kind string) {
+	if line, ok := d.lines["apiVersion"]; ok && apiVersion != APIVersion {
+		d.report(line, "apiVersion", "is %q; write %s", apiVersion, APIVersion)
+	}
+	if line, ok := d.lines["kind"]; ok && kind != d.kind {
+		d.report(line, "kind", "is %q; write %s", kind, d.kind)
+	}
+}
+
 // checkNumber reports a number that is not from 1 to most.
 func (d *decoder) checkNumber(path string, number, most int) {
 	if line, ok := d.lines[path]; ok && (number < 1 || number > most) {
@@ -64,14 +69,19 @@ func (d *decoder) checkIAM(c *IAM) {
 			d.report(d.lines[keyPath("iam.accounts", id)], path, "is not an account id; write 12 digits in quotes")
 			continue
 		}
-		arn, ok := d.checkARN(path+".roleARN", c.Accounts[id].RoleARN, "which can't be assumed")
-		switch line := d.lines[path+".roleARN"]; {
-		case !ok:
-		case !arn.IsRole():
-			d.report(line, path+".roleARN", "%q is not a role; write the ARN of the role to assume", arn)
-		case arn.Account != id:
-			d.report(line, path+".roleARN", "%q belongs to another account; write a role of %s", arn, id)
-		}
+		d.checkRole(path+".roleARN", c.Accounts[id].RoleARN, id)
+	}
+}
+
+// checkRole reports an ARN that is not a role of an account.
+func (d *decoder) checkRole(path, text, account string) {
+	arn, ok := d.checkARN(path, text, "which can't be assumed")
+	switch line := d.lines[path]; {
+	case !ok:
+	case !arn.IsRole():
+		d.report(line, path, "%q is not a role; write the ARN of the role to assume", arn)
+	case arn.Account != account:
+		d.report(line, path, "%q belongs to another account; write a role of %s", arn, account)
 	}
 }
 

@@ -46,27 +46,33 @@ func (e *FieldError) Error() string {
 // Parse doesn't use the decoder of yaml.v3, which is too lenient even with KnownFields: it accepts an empty "protected:", which
 // protects no principal, and it converts 5 to text. The errors of that decoder name Go types instead of fields.
 func Parse(name string, src []byte) (*Config, error) {
-	d := &decoder{file: name, lines: map[string]int{}}
 	c := &Config{}
-	if root := d.decodeDocument(src); root != nil && !d.reportOtherKind(root) {
-		d.value(root, reflect.ValueOf(c).Elem(), "")
-		d.check(c)
-	}
-	if len(d.problems) > 0 {
-		slices.SortStableFunc(d.problems, func(a, b *FieldError) int { return cmp.Compare(a.Line, b.Line) })
-		errs := make([]error, len(d.problems))
-		for i, p := range d.problems {
-			errs[i] = p
-		}
-		return nil, errors.Join(errs...)
+	if err := parse(name, src, Kind, c, func(d *decoder) { d.check(c) }); err != nil {
+		return nil, err
 	}
 	c.setDefaults()
 	return c, nil
 }
 
+// parse decodes the text of a file of a kind into the struct that c points to, and calls check with the decoder. The error is as for [Parse].
+func parse(name string, src []byte, kind string, c any, check func(*decoder)) error {
+	d := &decoder{file: name, kind: kind, lines: map[string]int{}}
+	if root := d.decodeDocument(src); root != nil && !d.reportOtherKind(root) {
+		d.value(root, reflect.ValueOf(c).Elem(), "")
+		check(d)
+	}
+	slices.SortStableFunc(d.problems, func(a, b *FieldError) int { return cmp.Compare(a.Line, b.Line) })
+	errs := make([]error, len(d.problems))
+	for i, p := range d.problems {
+		errs[i] = p
+	}
+	return errors.Join(errs...)
+}
+
 // decoder decodes a YAML tree into a Go value. The type of this value determines which fields the YAML may have.
 type decoder struct {
 	file     string
+	kind     string // the kind that the file must have
 	problems []*FieldError
 	// lines holds the line of every field that the decoder has decoded without a problem, by the path of the field.
 	lines map[string]int
@@ -89,7 +95,7 @@ func (d *decoder) decodeDocument(src []byte) *yaml.Node {
 	}
 	switch {
 	case err == nil:
-		d.report(second.Line, "", "a second document begins here; one file holds one %s", Kind)
+		d.report(second.Line, "", "a second document begins here; one file holds one %s", d.kind)
 		return nil
 	case !errors.Is(err, io.EOF):
 		line, text := 0, err.Error()
@@ -100,13 +106,13 @@ func (d *decoder) decodeDocument(src []byte) *yaml.Node {
 		d.report(line, "", "is not YAML: %s", strings.TrimPrefix(text, "yaml: "))
 		return nil
 	case first.IsZero(), first.Content[0].ShortTag() == "!!null":
-		d.report(0, "", "is empty; write at least apiVersion: %s and kind: %s", APIVersion, Kind)
+		d.report(0, "", "is empty; write at least apiVersion: %s and kind: %s", APIVersion, d.kind)
 		return nil
 	}
 	return first.Content[0]
 }
 
-// reportOtherKind reports a file that is not a GuardConfig: values of the Helm chart, or another Kubernetes object. It returns
+// reportOtherKind reports a file that is not of the kind d.kind: values of the Helm chart, or another Kubernetes object. It returns
 // false for any other file. Without this check the decoder would report each field of such a file, and no message would name
 // the cause.
 func (d *decoder) reportOtherKind(root *yaml.Node) bool {
@@ -116,11 +122,11 @@ func (d *decoder) reportOtherKind(root *yaml.Node) bool {
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		switch {
-		case key.Value == "guardConfig":
+		case key.Value == "guardConfig" && d.kind == Kind:
 			d.report(key.Line, "", "these are values of the Helm chart, not a %[1]s; write the fields below guardConfig to a file of their own, with apiVersion: %[2]s and kind: %[1]s", Kind, APIVersion)
 			return true
-		case key.Value == "kind" && value.Kind == yaml.ScalarNode && value.Value != "" && !strings.EqualFold(value.Value, Kind):
-			d.report(value.Line, "", "this is a %q, not a %s; write apiVersion: %s and kind: %[2]s", value.Value, Kind, APIVersion)
+		case key.Value == "kind" && value.Kind == yaml.ScalarNode && value.Value != "" && !strings.EqualFold(value.Value, d.kind):
+			d.report(value.Line, "", "this is a %q, not a %s; write apiVersion: %s and kind: %[2]s", value.Value, d.kind, APIVersion)
 			return true
 		}
 	}

@@ -33,6 +33,15 @@ const (
 	attempts = 8
 )
 
+// Option is an option for loading the SDK's configuration, such as other credentials.
+type Option = func(*config.LoadOptions) error
+
+// Assume returns an option that makes the SDK assume a role with the credentials of the environment. region is a region of the role's
+// partition, in which the SDK calls STS. Assume doesn't call AWS.
+func Assume(ctx context.Context, region string, role awsapi.Role) (Option, error) {
+	return awsapi.Assume(ctx, role, config.WithRegion(region)) //nolint:wrapcheck // the error names the failed action
+}
+
 // Client reads a cluster from the EKS API, and creates access entries. For reading it needs the permissions eks:DescribeCluster,
 // eks:ListAccessEntries, eks:DescribeAccessEntry and eks:ListAssociatedAccessPolicies.
 type Client struct {
@@ -46,10 +55,19 @@ type Client struct {
 // If region is empty, the client uses the region of this configuration. If the configuration has no region either, New
 // returns [ErrNoRegion]. It doesn't guess a region, because another region may have a cluster of the same name.
 //
-// ca holds the certificates with which the program trusts the API server of its cluster, in PEM. If the cluster in EKS
-// has another CA, [Client.Read] returns an [OtherClusterError]. If ca is nil, the client reads any cluster. more are
-// further options, such as other credentials.
-func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*config.LoadOptions) error) (*Client, error) {
+// ca holds the certificates with which the program trusts the API server of its cluster, in PEM. If the cluster in EKS has another CA,
+// [Client.Read] returns an [OtherClusterError]. If ca is nil, the client reads any cluster. more are further options, such as other
+// credentials.
+func New(ctx context.Context, cluster, region string, ca []byte, more ...Option) (*Client, error) {
+	cfg, err := loadConfig(ctx, region, more)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca, delay: newDelay}, nil
+}
+
+// loadConfig loads the SDK's configuration for a region, as [New] describes.
+func loadConfig(ctx context.Context, region string, more []Option) (aws.Config, error) {
 	options := append([]func(*config.LoadOptions) error{
 		config.WithRegion(region), config.WithDefaultRegion(""), config.WithRetryer(func() aws.Retryer {
 			return retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
@@ -59,15 +77,15 @@ func New(ctx context.Context, cluster, region string, ca []byte, more ...func(*c
 	}, more...)
 	cfg, err := awsapi.LoadConfig(ctx, options...)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the error names the failed action
+		return cfg, err //nolint:wrapcheck // the error names the failed action
 	}
 	if cfg.Region == "" {
-		return nil, ErrNoRegion
+		return cfg, ErrNoRegion
 	}
 	if cfg.Credentials != nil {
 		cfg.Credentials = awsapi.LabelledCredentials{CredentialsProvider: cfg.Credentials}
 	}
-	return &Client{api: awseks.NewFromConfig(cfg), cluster: cluster, ca: ca, delay: newDelay}, nil
+	return cfg, nil
 }
 
 // Read returns the authentication mode and all access entries of the cluster. In the mode CONFIG_MAP it returns no access entries. It

@@ -9,7 +9,7 @@ import (
 
 // MaxResponseBytes limits the bytes of all responses of the API server of one cluster. A cluster with 2,000 roles and bindings sends about
 // 2 MiB. A server that only pretends to be an API server could send any number.
-const MaxResponseBytes = 32 << 20
+const MaxResponseBytes = 16 << 20
 
 // LimitResponses returns a function that makes a RoundTripper read at most limit bytes of all response bodies together. A read beyond the
 // limit returns an error.

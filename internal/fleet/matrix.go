@@ -104,7 +104,9 @@ var ssoSuffix = regexp.MustCompile(`(role/(?:.*/)?AWSReservedSSO_.*_)[0-9a-f]{16
 
 // General returns the function that replaces the account of a cluster in a text by [OwnAccount], if the clusters are in several accounts.
 // The key of a row is the general form of the key of its grants.
-func (m *Matrix) General(cluster int, text string) string { return m.general(&m.Clusters[cluster], text) }
+func (m *Matrix) General(cluster int, text string) string {
+	return m.general(&m.Clusters[cluster], text)
+}
 
 // NewMatrix compares the access in clusters.
 func NewMatrix(clusters []Cluster) *Matrix {

@@ -50,6 +50,7 @@ func Start() *Server {
 	s := &Server{answers: make(map[string]Answer), calls: make(map[string]int), done: make(chan struct{}), now: created}
 	mux := http.NewServeMux()
 	for pattern, call := range map[string]Answer{
+		"GET /clusters":                                                s.listClusters,
 		"GET /clusters/{cluster}":                                      s.describeCluster,
 		"GET /clusters/{cluster}/access-entries":                       s.listAccessEntries,
 		"GET /clusters/{cluster}/access-entries/{arn}":                 s.describeAccessEntry,
@@ -187,6 +188,12 @@ func (s *Server) content() (access.Mode, []access.AccessEntry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mode, slices.Clone(s.entries)
+}
+
+func (s *Server) listClusters(w http.ResponseWriter, r *http.Request) {
+	if !s.answered("ListClusters", w, r) {
+		write(w, http.StatusOK, map[string]any{"clusters": []string{Name}})
+	}
 }
 
 func (s *Server) certificates() []byte {
