@@ -84,12 +84,7 @@ func newDoctorWorld(t *testing.T) *doctorWorld {
 	w := &doctorWorld{eks: ekstest.New(t), aws: newFakeAWS(t), iam: iamtest.New(t), authenticator: newAuthenticator(t), dir: t.TempDir()}
 	w.trail = httptest.NewServer(http.HandlerFunc(w.answerCloudTrail))
 	t.Cleanup(w.trail.Close)
-	w.program = filepath.Join(w.dir, "kubectl-awsauth")
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", w.program, "./cmd/kubectl-awsauth")
-	build.Dir = filepath.Join("..", "..") // the module of kubectl-awsauth
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build kubectl-awsauth: %v\n%s", err, out)
-	}
+	w.program = buildPlugin(t, w.dir)
 	w.authenticator.setMode(t, access.ModeConfigMap)
 	w.authenticator.setEntries(t, nil)
 	var err error
@@ -111,6 +106,18 @@ func newDoctorWorld(t *testing.T) *doctorWorld {
 		w.iam.Caller(accessKey(i), callers[i].arn)
 	}
 	return w
+}
+
+// buildPlugin builds kubectl-awsauth in a folder and returns its path.
+func buildPlugin(t *testing.T, dir string) string {
+	t.Helper()
+	program := filepath.Join(dir, "kubectl-awsauth")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-s -w", "-o", program, "./cmd/kubectl-awsauth")
+	build.Dir = filepath.Join("..", "..") // the module of kubectl-awsauth
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cannot build kubectl-awsauth: %v\n%s", err, out)
+	}
+	return program
 }
 
 // bindOps lets the group ops read pods. It makes a role for this, because the role view is empty without a controller manager.
