@@ -172,6 +172,10 @@ efficacy: ## rewrite docs/efficacy.md: public reports, evaluated by the guard, t
 soak: ## load the webhook for SOAK while its certificate and configuration change; print the figures
 	go run ./test/soak -duration $(SOAK)
 
+.PHONY: fleet
+fleet: ## measure kubectl awsauth over 200 API servers of which some refuse, hang or flood
+	go run ./test/fleet
+
 .PHONY: fuzz
 fuzz: ## run every fuzz test for FUZZTIME
 	@packages=$$(go list ./...); \

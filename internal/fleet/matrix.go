@@ -100,7 +100,7 @@ const (
 	Suffix     = "SUFFIX"
 )
 
-var ssoSuffix = regexp.MustCompile(`(role/(?:.*/)?AWSReservedSSO_.*_)[0-9a-f]{16}$`)
+var ssoSuffix = regexp.MustCompile(`(?i)(role/(?:.*/)?AWSReservedSSO_.*_)[0-9a-f]{16}$`)
 
 // General returns the function that replaces the account of a cluster in a text by [OwnAccount], if the clusters are in several accounts.
 // The key of a row is the general form of the key of its grants.

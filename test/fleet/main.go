@@ -76,7 +76,7 @@ func latency(i int) time.Duration { return time.Duration(20+i%20*10) * time.Mill
 type stubs struct {
 	servers      []*httptest.Server
 	lists        map[string][]byte // the responses for the resources of RBAC
-	requests     atomic.Int64 // requests in progress
+	requests     atomic.Int64      // requests in progress
 	mostRequests atomic.Int64
 	bytes        atomic.Int64 // bytes of all responses
 }
