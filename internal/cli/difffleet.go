@@ -70,7 +70,7 @@ func (a *app) diffFleet(ctx context.Context, o *diffOptions, files []string) err
 			a.raise(statusDenied)
 		}
 	}
-	a.summary("%d clusters: %d differ from %s, %d unknown", len(out.Clusters), differ, out.Other, unknown)
+	a.summary("%s: %d different from %s, %d unknown", count(len(out.Clusters), "cluster", "clusters"), differ, out.Other, unknown)
 	return a.print(&out, &o.format)
 }
 

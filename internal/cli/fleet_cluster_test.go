@@ -103,6 +103,8 @@ func without(next clusterHandler, paths ...string) clusterHandler {
 // hanging never answers.
 func hanging(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
+const fleetNote = "note: access entries are not included, and may shadow rows of aws-auth; --clusters FILE reads them from EKS\n"
+
 const unauthorizedReason = "the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (unauthorized)"
 
 // get --contexts compares the access in several clusters. The principals whose access differs come first, and a cluster that can't be read
@@ -124,39 +126,39 @@ arn:aws:iam::111122223333:role/ops    -            admin
 arn:aws:iam::111122223333:role/devs   -            view (team)
 
 prod-a +1: prod-a, prod-b
-`, entriesNote},
+`, fleetNote},
 		{"--contexts prod-a,prod-b,staging", 0, `PRINCIPAL                             DIFFERS IN   prod-a +1     staging
 arn:aws:iam::111122223333:role/devs   staging      view (team)   admin
 arn:aws:iam::111122223333:role/ci     staging      -             none
 arn:aws:iam::111122223333:role/ops    -            admin         admin
 
 prod-a +1: prod-a, prod-b
-`, entriesNote},
+`, fleetNote},
 		{"--contexts prod-a,staging,locked", 3, `PRINCIPAL                             DIFFERS IN   prod-a        staging   locked
 arn:aws:iam::111122223333:role/devs   staging      view (team)   admin     unknown
 arn:aws:iam::111122223333:role/ci     staging      -             none      unknown
 arn:aws:iam::111122223333:role/ops    -            admin         admin     unknown
-`, "note: in 2 of 3 clusters: " + strings.TrimPrefix(entriesNote, "note: ") +
+`, "note: in 2 of 3 clusters: " + strings.TrimPrefix(fleetNote, "note: ") +
 			"locked: unknown: reading kube-system/aws-auth in the context locked: " + unauthorizedReason + "\n"},
 		{
 			"--contexts partly,prod-a", 3, `PRINCIPAL                             DIFFERS IN   partly    prod-a
 arn:aws:iam::111122223333:role/ops    -            unknown   admin
 arn:aws:iam::111122223333:role/devs   -            unknown   view (team)
-`, entriesNote + "partly: partial: reading clusterroles in the context partly: you need the verb list on clusterroles.rbac.authorization.k8s.io in all namespaces (forbidden)\n",
+`, fleetNote + "partly: partial: reading clusterroles in the context partly: you need the verb list on clusterroles.rbac.authorization.k8s.io in all namespaces (forbidden)\n",
 		},
 		{
 			"--contexts all -o name", 3, strings.ReplaceAll("R/devs\nR/ci\nR/ops\n", "R", "arn:aws:iam::111122223333:role"),
-			"note: in 4 of 5 clusters: " + strings.TrimPrefix(entriesNote, "note: ") +
+			"note: in 4 of 5 clusters: " + strings.TrimPrefix(fleetNote, "note: ") +
 				"locked: unknown: reading kube-system/aws-auth in the context locked: " + unauthorizedReason + "\n" +
 				"partly: partial: reading clusterroles in the context partly: you need the verb list on clusterroles.rbac.authorization.k8s.io in all namespaces (forbidden)\n",
 		},
 		{"--contexts all arn:aws:iam::111122223333:role/nobody -o name", 3, "", ""},
 		{"--contexts prod-a,staging arn:aws:iam::111122223333:role/ci -o name", 0, "arn:aws:iam::111122223333:role/ci\n", ""},
 		{"--contexts prod-a,prod-b arn:aws:iam::111122223333:role/ci", 1, "PRINCIPAL   DIFFERS IN   prod-a +1\n\nprod-a +1: prod-a, prod-b\n", ""},
-		{"--contexts prod-a,staging --admins -o wide --no-headers", 0, `arn:aws:iam::111122223333:role/devs   yes   -       -      -     -   1: prod-a
-arn:aws:iam::111122223333:role/devs   yes   admin   devs   ops   -   1: staging
-arn:aws:iam::111122223333:role/ops    no    admin   ops    ops   -   2: prod-a, staging
-`, entriesNote},
+		{"--contexts prod-a,staging --admins -o wide --no-headers", 0, `arn:aws:iam::111122223333:role/devs   yes   view (team)   devs   devs   -   1: prod-a
+arn:aws:iam::111122223333:role/devs   yes   admin         devs   ops    -   1: staging
+arn:aws:iam::111122223333:role/ops    no    admin         ops    ops    -   2: prod-a, staging
+`, fleetNote},
 	} {
 		status, stdout, stderr := run(t.Context(), t, "", append([]string{"get", "--kubeconfig", kubeconfig}, strings.Fields(test.args)...)...)
 		if test.stderr == "" {
@@ -262,10 +264,10 @@ data:
 		status         int
 		stdout, stderr string
 	}{
-		{"--contexts a,b", 0, "", "1 clusters: 0 differ from a/kube-system/aws-auth, 0 unknown\n"},
-		{"--contexts a,b,other", 1, "access: a/kube-system/aws-auth → other\n" + opsAndDevs, "2 clusters: 1 differ from a/kube-system/aws-auth, 0 unknown\n"},
-		{file + " --contexts other", 0, "", "1 clusters: 0 differ from " + file + ", 0 unknown\n"},
-		{file + " --contexts other,locked,a,b", 3, "access: a, b → " + file + "\n" + opsAndDevs, lockedLine + "4 clusters: 2 differ from " + file + ", 1 unknown\n"},
+		{"--contexts a,b", 0, "", "1 cluster: 0 different from a/kube-system/aws-auth, 0 unknown\n"},
+		{"--contexts a,b,other", 1, "access: a/kube-system/aws-auth → other\n" + opsAndDevs, "2 clusters: 1 different from a/kube-system/aws-auth, 0 unknown\n"},
+		{file + " --contexts other", 0, "", "1 cluster: 0 different from " + file + ", 0 unknown\n"},
+		{file + " --contexts other,locked,a,b", 3, "access: a, b → " + file + "\n" + opsAndDevs, lockedLine + "4 clusters: 2 different from " + file + ", 1 unknown\n"},
 		{"--contexts locked,a", 2, "", lockedLine + "error: locked can't be read, and the other clusters are compared with it; name another cluster first\n"},
 		{"--contexts a", 2, "", "error: there is only one cluster; name NEW, or a second cluster to compare it with\n"},
 	} {

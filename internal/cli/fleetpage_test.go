@@ -21,7 +21,7 @@ func TestManyClustersPage(t *testing.T) {
 	usual := []string{"Admin", "ops", "deploy", "devs"}
 	kubeconfig := fleetServer(t, []string{"prod-eu", "prod-us", "prod-ap", "staging", "legacy"}, map[string]clusterHandler{
 		"prod-eu": withRoles(usual...), "prod-us": withRoles(usual...), "prod-ap": withRoles(usual...),
-		"staging": withRoles("Admin", "ops", "deploy", "ops", "team/ci", "devs"), "legacy": failing(http.StatusForbidden, "Forbidden"),
+		"staging": withRoles("Admin", "ops", "deploy", "ops", "team/ci", "devs"), "legacy": failing(http.StatusUnauthorized, "Unauthorized"),
 	})
 	src, err := os.ReadFile(manyClustersPage)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 // clusterRows are the rows of one of several clusters.
 type clusterRows struct {
 	rows []row
+	// selected has the keys of the rows that the flags select.
+	selected map[string]bool
 	// incomplete reports whether principals can have access without a row, because a source can't be read.
 	incomplete bool
 }
@@ -43,6 +45,7 @@ func (a *app) getFleet(ctx context.Context, o *getOptions) error {
 		}
 	}
 	matrix := fleet.NewMatrix(clusters)
+	keepSelected(matrix, results)
 	if baseline != nil {
 		changed, lost := baseline.compare(matrix, results)
 		matrix.Rows = slices.DeleteFunc(matrix.Rows, func(r fleet.Row) bool { return !changed[r.Key] })
@@ -68,12 +71,36 @@ func (a *app) getRows(ctx context.Context, all *getOptions, c *targetCluster) (c
 		return clusterRows{}, err
 	}
 	rows := s.rows(o.request)
+	selected := slices.Clone(rows)
 	if len(o.principals) > 0 {
-		rows = a.ofPrincipals(rows, &o)
+		selected = a.ofPrincipals(selected, &o)
 	}
-	rows = slices.DeleteFunc(rows, func(r row) bool { return !o.selects(&r) })
+	keys := make(map[string]bool)
+	for i := range selected {
+		if r := &selected[i]; o.selects(r) && r.Principal != "" {
+			keys[r.key] = true
+		}
+	}
 	unread := func(r row) bool { return r.Principal == "" && r.State == access.StateUnknown }
-	return clusterRows{rows, slices.ContainsFunc(rows, unread)}, nil
+	return clusterRows{rows, keys, slices.ContainsFunc(rows, unread)}, nil
+}
+
+// keepSelected removes each principal that the flags select in no cluster. A principal that they select in one cluster keeps its access in
+// every cluster, so that get can compare it.
+func keepSelected(m *fleet.Matrix, results []clusterResult[clusterRows]) {
+	selected := make(map[string]bool)
+	for i, r := range results {
+		for key := range r.value.selected {
+			selected[m.General(i, key)] = true
+		}
+	}
+	m.Rows = slices.DeleteFunc(m.Rows, func(r fleet.Row) bool { return !selected[r.Key] })
+	for i := range results {
+		results[i].value.rows = slices.DeleteFunc(results[i].value.rows, func(r row) bool {
+			return r.Principal != "" && !selected[m.General(i, r.key)]
+		})
+		m.Clusters[i].Grants = slices.DeleteFunc(m.Clusters[i].Grants, func(g fleet.Grant) bool { return !selected[m.General(i, g.Key)] })
+	}
 }
 
 // fleetGrant returns the row in the form in which several clusters are compared.

@@ -192,7 +192,11 @@ func (a *app) readAccessLive(ctx context.Context, o *getOptions, s *accessSource
 		return err
 	}
 	if s.cluster == nil && !s.entriesUnread {
-		a.note("access entries are not included, and may shadow rows of aws-auth; --cluster-name NAME reads them from EKS")
+		flag := "--cluster-name NAME"
+		if o.target != nil {
+			flag = "--clusters FILE"
+		}
+		a.note("access entries are not included, and may shadow rows of aws-auth; %s reads them from EKS", flag)
 	}
 	connection, err := o.cluster.connect()
 	if err != nil {
