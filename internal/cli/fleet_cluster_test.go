@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -9,11 +8,9 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -219,7 +216,7 @@ awsauth_guard_fleet_findings{cluster="faulty",rule="role-path",severity="deny"} 
 // One SARIF log has the findings of all clusters, and an error for each cluster that can't be read.
 func TestLintWritesOneSARIFLogForAllClusters(t *testing.T) {
 	_, stdout, _ := run(t.Context(), t, "", "lint", "--kubeconfig", manyClusters(t), "--contexts", "all", "-o", "sarif")
-	var log struct {
+	var sarif struct {
 		Runs []struct {
 			Results []struct {
 				RuleID string `json:"ruleId"`
@@ -230,10 +227,10 @@ func TestLintWritesOneSARIFLogForAllClusters(t *testing.T) {
 			} `json:"invocations"`
 		} `json:"runs"`
 	}
-	if err := json.Unmarshal([]byte(stdout), &log); err != nil || len(log.Runs) != 1 {
+	if err := json.Unmarshal([]byte(stdout), &sarif); err != nil || len(sarif.Runs) != 1 {
 		t.Fatal(err, stdout)
 	}
-	r := log.Runs[0]
+	r := sarif.Runs[0]
 	if len(r.Results) != 1 || r.Results[0].RuleID != "role-path" || len(r.Invocations) != 1 || r.Invocations[0].Successful || len(r.Invocations[0].Notifications) != 1 {
 		t.Error(stdout)
 	}
@@ -318,111 +315,5 @@ func TestBaselineMustBeOutputOfTheCommand(t *testing.T) {
 				t.Errorf("%s with %q: status %d, %s%s", command, text, status, out, stderr)
 			}
 		}
-	}
-}
-
-// Of 200 clusters, those that refuse the credentials, hang or send too much are unknown with their reasons, and every other one is known. The
-// command makes at most --concurrency requests at the same time.
-func TestManyClustersAreReadWithinLimits(t *testing.T) {
-	var names []string
-	handlers := make(map[string]clusterHandler)
-	var now, most atomic.Int64
-	counted := func(next clusterHandler) clusterHandler {
-		return func(w http.ResponseWriter, r *http.Request) {
-			n := now.Add(1)
-			defer now.Add(-1)
-			for old := most.Load(); n > old && !most.CompareAndSwap(old, n); {
-				old = most.Load()
-			}
-			next(w, r)
-		}
-	}
-	flood := func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		for megabyte := bytes.Repeat([]byte(" "), 1<<20); ; {
-			if _, err := w.Write(megabyte); err != nil {
-				return
-			}
-		}
-	}
-	want := make(map[string]string)
-	for i := range 200 {
-		name := fmt.Sprintf("c%03d", i)
-		names = append(names, name)
-		switch i {
-		case 3, 50, 51, 199:
-			handlers[name], want[name] = hanging, "no answer within the time limit of 20s for a cluster, which --cluster-timeout sets"
-		case 4:
-			handlers[name], want[name] = flood, "reading kube-system/aws-auth in the context c004: "
-		case 5, 60, 100:
-			handlers[name], want[name] = failing(http.StatusUnauthorized, "Unauthorized"), "reading kube-system/aws-auth in the context "+name+": "+unauthorizedReason
-		default:
-			handlers[name] = withRoles("ops", "ops")
-		}
-		handlers[name] = counted(handlers[name])
-	}
-	kubeconfig := fleetServer(t, names, handlers)
-	status, stdout, stderr := run(t.Context(), t, "", "lint", "--kubeconfig", kubeconfig, "--contexts", "all", "--concurrency", "20", "--cluster-timeout", "20s", "-o", "json")
-	var got struct {
-		Clusters []struct {
-			Name, State string
-			Errors      []string
-		}
-		Verdict string
-	}
-	if err := json.Unmarshal([]byte(stdout), &got); err != nil || status != 3 || got.Verdict != "error" || len(got.Clusters) != 200 {
-		t.Fatalf("status %d, %d clusters, verdict %s, %v\n%s", status, len(got.Clusters), got.Verdict, err, stderr)
-	}
-	for i, c := range got.Clusters {
-		reason := strings.Join(c.Errors, "\n")
-		if c.Name != names[i] || (c.State == "ok") != (want[c.Name] == "") || !strings.HasPrefix(reason, want[c.Name]) {
-			t.Errorf("%+v, want %q", c, want[c.Name])
-		}
-	}
-	if most.Load() > 20 {
-		t.Errorf("%d requests at the same time", most.Load())
-	}
-}
-
-// A context that the kubeconfig lacks, a second choice of clusters and a flag for one cluster are errors before any cluster is read.
-func TestFlagsForManyClustersAreChecked(t *testing.T) {
-	kubeconfig := manyClusters(t)
-	for args, want := range map[string]string{
-		"get --contexts a,nowhere":                 `--contexts: the kubeconfig has no context "nowhere"; kubectl config get-contexts lists them`,
-		"get --contexts all,a":                     "--contexts all includes every context; leave out the other names",
-		"get --contexts a,":                        "--contexts has an empty name",
-		"get --contexts a --clusters f":            "--contexts and --clusters exclude each other",
-		"get --contexts a --context b":             "--context selects one cluster; use it without --contexts",
-		"lint --contexts a --server https://x":     "--server selects one cluster; use it without --contexts",
-		"lint --clusters f":                        "--kubeconfig selects one cluster; use it without --clusters",
-		"get --contexts a --cluster-name b":        "--cluster-name can't be used with --contexts",
-		"lint --contexts a --old f":                "--old can't be used with --contexts",
-		"lint f --contexts a":                      "lint checks either a FILE, or the clusters of --contexts or --clusters",
-		"diff a b --contexts a":                    "2 arguments, but with several clusters diff takes NEW alone, or none",
-		"get --contexts a --concurrency 0":         "--concurrency must be between 1 and 100",
-		"get --contexts a --concurrency 101":       "--concurrency must be between 1 and 100",
-		"get --contexts a --cluster-timeout 0s":    "--cluster-timeout must be a time such as 10s or 1m",
-		"lint --baseline f":                        "--baseline needs the names of clusters: set --contexts or --clusters",
-		"lint -o openmetrics":                      "-o openmetrics needs several clusters: set --contexts or --clusters",
-		"get --contexts a --baseline testdata/nil": "reading the baseline: open testdata/nil: no such file or directory",
-	} {
-		status, stdout, stderr := run(t.Context(), t, "", append(strings.Fields(args), "--kubeconfig", kubeconfig)...)
-		if first, _, _ := strings.Cut(stderr, "\n"); status != 2 || stdout != "" || first != "error: "+want {
-			t.Errorf("%s: status %d\n%s%s", args, status, stdout, stderr)
-		}
-	}
-}
-
-// A context whose cluster is missing in the kubeconfig is unknown, and the others are read.
-func TestFaultyContextIsUnknown(t *testing.T) {
-	kubeconfig := manyClusters(t)
-	src, err := os.ReadFile(kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, kubeconfig, strings.Replace(string(src), `"contexts":[`, `"contexts":[{"name":"gone","context":{"cluster":"gone"}},`, 1))
-	status, stdout, stderr := run(t.Context(), t, "", "lint", "--kubeconfig", kubeconfig, "--contexts", "a,gone")
-	if status != 3 || stdout != "" || !strings.HasPrefix(stderr, "gone: unknown: ") {
-		t.Errorf("status %d\n%s%s", status, stdout, stderr)
 	}
 }

@@ -133,15 +133,15 @@ func (r *accountRegion) target(name string, c *clusterFlags) target {
 		if account := awsauth.AccountOf(d.ARN); account != r.Account {
 			return nil, fmt.Errorf("the credentials are for the account %s; set roleARN for the account %s", account, r.Account)
 		}
-		config, err := loginConfig(&d)
+		login, err := loginConfig(&d)
 		if err != nil {
 			return nil, err
 		}
-		if config.BearerToken, err = eks.Token(ctx, name, r.region, r.options...); err != nil {
+		if login.BearerToken, err = eks.Token(ctx, name, r.region, r.options...); err != nil {
 			return nil, r.explain(err)
 		}
-		config.Timeout = c.timeout.limit
-		chosen, err := c.choose(full, config)
+		login.Timeout = c.timeout.limit
+		chosen, err := c.choose(full, login)
 		if err != nil {
 			return nil, err
 		}

@@ -31,7 +31,11 @@ func TestLimitResponsesCountsAllResponses(t *testing.T) {
 		var err error
 		total := 0
 		for _, path := range test.paths {
-			response, e := client.Get(server.URL + path)
+			request, e := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, http.NoBody)
+			if e != nil {
+				t.Fatal(e)
+			}
+			response, e := client.Do(request)
 			if e != nil {
 				t.Fatal(e)
 			}

@@ -124,7 +124,8 @@ func TestMatrixComparesRolesOfTheAccountOfEachCluster(t *testing.T) {
 func TestColumnsJoinEqualClusters(t *testing.T) {
 	m := fleet.NewMatrix([]fleet.Cluster{
 		cluster("a", grant("x", "view")), cluster("b", grant("x", "edit")), cluster("c", grant("x", "view")),
-		{Name: "d", State: fleet.StateUnknown}, {Name: "e", State: fleet.StateUnknown},
+		{Name: "d", State: fleet.StateUnknown},
+		{Name: "e", State: fleet.StateUnknown},
 	})
 	if diff := cmp.Diff([][]int{{0, 2}, {1}, {3, 4}}, m.Columns()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -37,7 +37,7 @@ func WriteOpenMetrics(w io.Writer, gauges []Gauge) error {
 			fmt.Fprintf(b, "%s{%s} %d\n", g.Name, strings.Join(labels, ","), s.Value)
 		}
 	}
-	b.WriteString("# EOF\n")
+	fmt.Fprintln(b, "# EOF")
 	return b.Flush()
 }
 

@@ -31,10 +31,11 @@ type options struct {
 	clusters, concurrency int
 	timeout               time.Duration
 	flood                 bool
+	out                   io.Writer
 }
 
 func main() {
-	var o options
+	o := options{out: os.Stdout}
 	flag.IntVar(&o.clusters, "clusters", 200, "number of API servers")
 	flag.IntVar(&o.concurrency, "concurrency", fleet.DefaultConcurrency, "value of --concurrency")
 	flag.DurationVar(&o.timeout, "timeout", 15*time.Second, "value of --cluster-timeout")
@@ -194,7 +195,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(dir)
 	program, file := filepath.Join(dir, "kubectl-awsauth"), filepath.Join(dir, "kubeconfig")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/kubectl-awsauth").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/kubectl-awsauth").CombinedOutput(); err != nil { //nolint:gosec // the path is that of a temporary folder
 		return fmt.Errorf("building kubectl-awsauth: %w\n%s", err, out)
 	}
 	s := &stubs{lists: make(map[string][]byte)}
@@ -222,7 +223,8 @@ func run(ctx context.Context, o options) error {
 func (o options) measure(ctx context.Context, s *stubs, command, program, kubeconfig string, counts map[kind]int, answering time.Duration) error {
 	s.mostRequests.Store(0)
 	s.bytes.Store(0)
-	cmd := exec.CommandContext(ctx, program, command, "--kubeconfig", kubeconfig, "--contexts", "all", "-o", "json",
+	cmd := exec.CommandContext(ctx, program, command, //nolint:gosec // the program that run built
+		"--kubeconfig", kubeconfig, "--contexts", "all", "-o", "json",
 		"--concurrency", fmt.Sprint(o.concurrency), "--cluster-timeout", o.timeout.String())
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -258,12 +260,12 @@ func (o options) measure(ctx context.Context, s *stubs, command, program, kubeco
 	slow := time.Duration(counts[hangs]+counts[floods]) * (o.timeout + time.Second)
 	limit := (answering+slow)/time.Duration(o.concurrency) + o.timeout + time.Second
 	worst := time.Duration(o.clusters)*(o.timeout+time.Second)/time.Duration(o.concurrency) + o.timeout + time.Second
-	fmt.Printf("%s: %d clusters, of which %d answer, %d answer 401, %d never answer and %d send a body without an end; %d at a time, --cluster-timeout %s\n",
+	fmt.Fprintf(o.out, "%s: %d clusters, of which %d answer, %d answer 401, %d never answer and %d send a body without an end; %d at a time, --cluster-timeout %s\n",
 		command, o.clusters, counts[healthy], counts[unauthorized], counts[hangs], counts[floods], o.concurrency, o.timeout)
-	fmt.Printf("  %d known, %d unknown, exit status %d\n", known, o.clusters-known, cmd.ProcessState.ExitCode())
-	fmt.Printf("  time    %6.1f s, %.2f of the limit for these servers (%.1f s); the limit for any servers is %.0f s\n", took.Seconds(), took.Seconds()/limit.Seconds(), limit.Seconds(), worst.Seconds())
-	fmt.Printf("  memory  %6d MiB, %.2f of the limit (%d MiB); CPU %.1f s\n", memory>>20, float64(memory)/float64(maxMemory(o.concurrency)), maxMemory(o.concurrency)>>20, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds())
-	fmt.Printf("  at most %d requests at a time; the servers sent %d MiB\n", s.mostRequests.Load(), s.bytes.Load()>>20)
+	fmt.Fprintf(o.out, "  %d known, %d unknown, exit status %d\n", known, o.clusters-known, cmd.ProcessState.ExitCode())
+	fmt.Fprintf(o.out, "  time    %6.1f s, %.2f of the limit for these servers (%.1f s); the limit for any servers is %.0f s\n", took.Seconds(), took.Seconds()/limit.Seconds(), limit.Seconds(), worst.Seconds())
+	fmt.Fprintf(o.out, "  memory  %6d MiB, %.2f of the limit (%d MiB); CPU %.1f s\n", memory>>20, float64(memory)/float64(maxMemory(o.concurrency)), maxMemory(o.concurrency)>>20, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds())
+	fmt.Fprintf(o.out, "  at most %d requests at a time; the servers sent %d MiB\n", s.mostRequests.Load(), s.bytes.Load()>>20)
 	if took > worst || memory > maxMemory(o.concurrency) {
 		wrong = append(wrong, fmt.Errorf("%s: a limit is exceeded", command))
 	}
