@@ -39,8 +39,11 @@ done
 # ${XDG_CACHE_HOME:-~/.cache}/awsauth-guard/bin/NAME-PLATFORM-SUM. You may remove it at any time.
 cached() {
 	local name=$1 modules=$2 programs=$3 module program sum
-	# The sum covers the flags and the modules of the build. It uses git, because sha256sum may be missing.
-	sum=$({ echo "$kubernetes_ldflags"; for module in $modules; do cat "$tools/$module"/go.{mod,sum}; done; } | git hash-object --stdin)
+	# The sum covers the flags and the modules of the build, with their own code. It uses git, because sha256sum may be missing.
+	sum=$(
+		shopt -s nullglob # most modules have no code of their own
+		{ echo "$kubernetes_ldflags"; for module in $modules; do cat "$tools/$module"/go.{mod,sum} "$tools/$module"/*.go; done; } | git hash-object --stdin
+	)
 	root=${XDG_CACHE_HOME:-$HOME/.cache}/awsauth-guard/bin
 	bin=$root/$name-$GOOS-$GOARCH-${sum:0:12}
 
