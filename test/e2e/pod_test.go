@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -102,7 +103,30 @@ func serving(t *testing.T, pod *corev1.Pod) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	return fmt.Sprintf("%x", sha256.Sum256(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw))
+	return fingerprint(conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw)
+}
+
+// fingerprint returns the SHA-256 of a certificate in DER, in hexadecimal.
+func fingerprint(der []byte) string {
+	return fmt.Sprintf("%x", sha256.Sum256(der))
+}
+
+// wantServing waits until each pod serves the certificate, which is in PEM. The pods read it from a mounted Secret.
+func wantServing(t *testing.T, pods []corev1.Pod, certificate []byte) {
+	t.Helper()
+	block, _ := pem.Decode(certificate)
+	if block == nil {
+		t.Fatalf("not a certificate:\n%s", certificate)
+	}
+	for i := range pods {
+		eventually(t, late, "each pod has the new certificate", func(context.Context) error {
+			touch(t, &pods[i]) // otherwise the kubelet updates the file up to two minutes later
+			if serving(t, &pods[i]) != fingerprint(block.Bytes) {
+				return fmt.Errorf("%s serves another one", pods[i].Name)
+			}
+			return nil
+		})
+	}
 }
 
 // startTime returns how long a pod took to start: from the first line of its log to the line that says that the pod

@@ -57,7 +57,7 @@ func TestRotateCA(t *testing.T) {
 		})
 	}
 	figure("%-34s %.0f s", "rotation, new leaves after", time.Since(asked).Seconds())
-	for _, bundle := range rotatingBundles(t.Context(), t) {
+	for _, bundle := range webhookBundles(t.Context(), t, rotating) {
 		if !bytes.Contains(bundle, old) || !bytes.Contains(bundle, now) {
 			t.Errorf("caBundle should have both CAs, and is\n%s", bundle)
 		}
@@ -68,7 +68,7 @@ func TestRotateCA(t *testing.T) {
 		if _, there := secret["previous.crt"]; there || !bytes.Equal(secret["ca.crt"], now) {
 			return errors.New("it is in the Secret")
 		}
-		for _, bundle := range rotatingBundles(ctx, t) {
+		for _, bundle := range webhookBundles(ctx, t, rotating) {
 			if !bytes.Equal(bundle, now) {
 				return errors.New("it is in a caBundle")
 			}
@@ -141,10 +141,10 @@ func rotatingSecret(ctx context.Context, t *testing.T) map[string][]byte {
 	return secret.Data
 }
 
-// rotatingBundles returns the caBundle of each webhook of the release.
-func rotatingBundles(ctx context.Context, t *testing.T) (bundles [][]byte) {
+// webhookBundles returns the caBundle of each webhook of a release.
+func webhookBundles(ctx context.Context, t *testing.T, release string) (bundles [][]byte) {
 	t.Helper()
-	config, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, rotating, metav1.GetOptions{})
+	config, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(ctx, release, metav1.GetOptions{})
 	if err != nil || len(config.Webhooks) != 2 {
 		t.Fatalf("%d webhooks, want 2: %v", len(config.Webhooks), err)
 	}

@@ -24,10 +24,13 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 
-say "building the tests and helm, and looking for a Prometheus"
+say "building the tests, helm and cert-manager, and looking for a Prometheus"
 E2E_KUBECTL=$(tools/controlplane.sh)/kubectl
 E2E_HELM=$(go tool -n -modfile=tools/helm/go.mod helm)
 E2E_PROMETHEUS=${E2E_PROMETHEUS:-$(test/e2e/prometheus.sh)} # empty: TestPrometheus is skipped, as prometheus.sh has said
+E2E_CERT_MANAGER=$(test/e2e/cert-manager.sh)
+go -C tools/cert-manager mod download github.com/cert-manager/cert-manager
+E2E_CERT_MANAGER_CHART=$(go -C tools/cert-manager list -m -f '{{.Dir}}/deploy/charts/cert-manager' github.com/cert-manager/cert-manager)
 go test -c -tags e2e -o "$tmp/e2e.test" ./test/e2e
 
 enter=()
@@ -48,7 +51,7 @@ if [ -z "${E2E_KUBECONFIG:-}" ]; then
 	test/cluster/load-image.sh "$tmp/image.tar"
 	enter=(nsenter "--net=/run/netns/$NETNS")
 fi
-export E2E_KUBECONFIG E2E_KUBECTL E2E_HELM E2E_IMAGE E2E_PROMETHEUS
+export E2E_KUBECONFIG E2E_KUBECTL E2E_HELM E2E_IMAGE E2E_PROMETHEUS E2E_CERT_MANAGER E2E_CERT_MANAGER_CHART
 
 say "testing"
 (cd test/e2e && "${enter[@]}" "$tmp/e2e.test" -test.v -test.parallel 8 -test.timeout 20m "$@")
