@@ -207,6 +207,10 @@ generate: ## rewrite goldens and generated documents; read the diff
 	$(HELM_DOCS) --log-level warning --chart-search-root charts
 	$(WITH_CONTROL_PLANE) && UPDATE_GOLDEN=1 go test -count=1 ./test/documents
 
+.PHONY: recording
+recording: ## record `make demo` for the pages: docs/images/demo.cast and demo.svg
+	$(WITH_CONTROL_PLANE) && RECORD=docs/images go run ./test/demo
+
 .PHONY: clean
 clean: ## remove build results; the control plane stays in its cache folder
 	rm -rf bin dist

@@ -2,7 +2,8 @@
 // and bad edits of aws-auth with kubectl. It prints each request and the API server's response. It fails if a response is
 // not the expected one.
 //
-// With KEEP=1 it leaves everything running until Ctrl-C.
+// With KEEP=1 it leaves everything running until Ctrl-C. With RECORD=FOLDER it records its output, in colours, into demo.cast
+// and demo.svg in this folder.
 package main
 
 import (
@@ -31,8 +32,13 @@ const timeout = 10 * time.Minute
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, &terminal{Writer: os.Stdout, colour: useColours(os.Stdout)}, keepRunning())
+	out := &terminal{Writer: os.Stdout, colour: useColours(os.Stdout)}
+	save := record(out)
+	err := run(ctx, out, keepRunning())
 	cancel()
+	if err == nil {
+		err = save()
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1) //nolint:forbidigo // this is main

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -28,6 +29,7 @@ import (
 	_ "github.com/awsauth-guard/awsauth-guard/internal/cli"
 	_ "github.com/awsauth-guard/awsauth-guard/internal/server"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
+	"github.com/awsauth-guard/awsauth-guard/test/recording"
 )
 
 // The markers of the blocks whose commands this package runs. The commands run in a folder with examples.
@@ -54,7 +56,8 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// TestDemo runs the program of make demo with KEEP=1, and then the pages' commands that need its cluster.
+// TestDemo runs the program of make demo with KEEP=1, and then the pages' commands that need its cluster. The output of the
+// program agrees with the recording in the pages.
 func TestDemo(t *testing.T) {
 	assets, err := controlplane.Assets(t.Context())
 	if err != nil {
@@ -76,7 +79,8 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// startDemo runs the demo until the test ends, and returns the kubeconfig that it prints.
+// startDemo runs the demo until the test ends, compares its output with the recording, and returns the kubeconfig that it
+// prints.
 func startDemo(t *testing.T, program string) (kubeconfig string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program)
@@ -101,6 +105,7 @@ func startDemo(t *testing.T, program string) (kubeconfig string) {
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		printed.WriteString(lines.Text() + "\n")
 		if _, file, found := strings.Cut(lines.Text(), "export KUBECONFIG="); found {
+			holdRecording(t, printed.String())
 			go func() { // read on, because the demo waits if its output is not read
 				for lines.Scan() {
 				}
@@ -110,6 +115,23 @@ func startDemo(t *testing.T, program string) (kubeconfig string) {
 	}
 	t.Fatalf("the demo names no kubeconfig:\n%s", &printed)
 	return ""
+}
+
+// holdRecording compares the recording of the demo with the output of the running demo, without times and ports.
+func holdRecording(t *testing.T, printed string) {
+	t.Helper()
+	file, err := os.ReadFile(filepath.Join(root, "docs", "images", recording.CastFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cast, err := recording.Parse(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, _, _ := strings.Cut(printed, "\nThe demo keeps running")
+	if diff := cmp.Diff(recording.Comparable(cast.Output()), recording.Comparable(output)); diff != "" {
+		t.Errorf("the recording of the demo is out of date; run make recording (-recording +demo):\n%s", diff)
+	}
 }
 
 // TestInCluster runs the commands that need a cluster with the guard. install gives each page the same objects.
