@@ -30,7 +30,7 @@ SOAK ?= 5m
 # MODULES are the folders of all modules of the repository, with the root first. CODE are the modules with Go code of this
 # project, except tools/cert-manager: for its one file the linter would analyse cert-manager, which takes minutes.
 MODULES := $(patsubst ./%,%,$(sort $(patsubst %/go.mod,%,$(shell find . -name go.mod -not -path '*/.*' -not -path '*/testdata/*'))))
-CODE := $(filter-out tools/%,$(MODULES)) tools/cabundle tools/packages tools/sbom
+CODE := $(filter-out tools/%,$(MODULES)) tools/cabundle tools/packages tools/sbom tools/sitecheck
 
 GOLANGCI_LINT = go tool -modfile=$(CURDIR)/tools/golangci-lint/go.mod golangci-lint
 HELM = go tool -modfile=$(CURDIR)/tools/helm/go.mod helm
@@ -54,6 +54,10 @@ build: ## build the webhook and the kubectl plugin into bin/
 demo: export KEEP := $(KEEP)
 demo: ## see the guard work on a real API server; KEEP=1 leaves it running
 	$(WITH_CONTROL_PLANE) && go run ./test/demo
+
+.PHONY: site
+site: ## build the documentation as a site into dist/site, with the newest releases
+	tools/site.sh dist/site
 
 .PHONY: image
 image: ## build the container image IMAGE; GO_IMAGE is the Go image
@@ -190,6 +194,10 @@ fuzz: ## run every fuzz test for FUZZTIME
 .PHONY: vulncheck
 vulncheck: ## look up known vulnerabilities in the code that each module calls; needs network
 	for module in $(CODE); do echo "==> $$module" && (cd $$module && $(GOVULNCHECK) ./...); done
+
+.PHONY: verify-site
+verify-site: site ## load every page of the site in Chromium, follow every link, and save screenshots in dist/screenshots
+	go run -C tools/sitecheck . $(CURDIR)/dist/site $(CURDIR)/dist/screenshots
 
 ##@ Change
 .PHONY: fmt

@@ -26,6 +26,7 @@ type (
 		Jobs        map[string]job    `yaml:"jobs"`
 	}
 	job struct {
+		If          string            `yaml:"if"`
 		Timeout     int               `yaml:"timeout-minutes"`
 		Permissions map[string]string `yaml:"permissions"`
 		Environment string            `yaml:"environment"`
@@ -133,6 +134,7 @@ func TestPermissionsAreLeast(t *testing.T) {
 		"release publish":   "attestations: write, id-token: write, packages: write",
 		"release release":   "contents: write",
 		"scorecard analyze": "id-token: write, security-events: write",
+		"site deploy":       "id-token: write, pages: write",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("jobs that write (-want +got):\n%s", diff)
@@ -170,6 +172,24 @@ func TestReleaseBuildsWithoutRights(t *testing.T) {
 	}
 	if diff := cmp.Diff([]any{"test", "build"}, jobs["publish"].Needs); diff != "" {
 		t.Errorf("publish needs (-want +got):\n%s", diff)
+	}
+}
+
+// TestSiteDeploysOnlyWithApproval: a pull request builds and checks the site, but only a release or a maintainer deploys it, with
+// the approval of an environment. The job that deploys runs no script of the repository.
+func TestSiteDeploysOnlyWithApproval(t *testing.T) {
+	w := workflows(t)["site"]
+	if j := w.Jobs["build"]; !slices.ContainsFunc(j.Steps, func(s step) bool { return s.Run == "make verify-site" }) || j.If != "" {
+		t.Error("the job build does not always run make verify-site")
+	}
+	j := w.Jobs["deploy"]
+	if j.If != "github.event_name != 'pull_request'" || j.Environment != "github-pages" {
+		t.Errorf("the job deploy runs if %q, in the environment %q", j.If, j.Environment)
+	}
+	for _, s := range j.Steps {
+		if s.Run != "" || strings.HasPrefix(s.Uses, "actions/checkout@") {
+			t.Errorf("the job deploy runs %q, %q", s.Run, s.Uses)
+		}
 	}
 }
 
