@@ -3,9 +3,34 @@
 # only line on stdout is the folder with these programs, as KUBEBUILDER_ASSETS names it. Progress goes to
 # stderr. The first run takes about 6 minutes on two cores. Later runs find the programs.
 #
-# If KUBEBUILDER_ASSETS names a folder that has all three programs, the script builds nothing and prints
-# this folder.
+# An argument such as 1.30 chooses another version of Kubernetes, from tools/kubernetes/1.30.mod, which
+# tools/pin-kubernetes.sh writes. `--list` prints the versions that can be chosen, one a line.
+#
+# Without an argument, if KUBEBUILDER_ASSETS names a folder that has all three programs, the script builds
+# nothing and prints this folder.
 set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+# version_of FILE: the major and minor version of Kubernetes that a file of modules requires, such as 1.30
+version_of() {
+	awk '{ sub(/^require /, "") } $1 == "k8s.io/kubernetes" { split($2, v, "."); print "1." v[2]; exit }' "$1"
+}
+
+if [ "${1:-}" = --list ]; then
+	for file in "$here"/kubernetes/*.mod; do version_of "$file"; done | sort -t. -k2n
+	exit
+fi
+kubernetes_minor=
+if [ $# -gt 0 ]; then
+	unset KUBEBUILDER_ASSETS
+	if [ "$1" != "$(version_of "$here/kubernetes/go.mod")" ]; then
+		kubernetes_minor=$1
+		if ! [[ $1 =~ ^1\.[0-9]+$ && -e $here/kubernetes/$1.mod ]]; then
+			echo "controlplane: no modules of Kubernetes $1; $0 --list prints the versions, tools/pin-kubernetes.sh adds one" >&2
+			exit 2
+		fi
+	fi
+fi
 # shellcheck source=programs.bash
 . "$(dirname "${BASH_SOURCE[0]}")/programs.bash"
 

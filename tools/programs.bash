@@ -7,11 +7,20 @@ started=$SECONDS
 
 say() { printf '%s: %4ds  %s\n' "$(basename "$0" .sh)" "$((SECONDS - started))" "$*" >&2; }
 
-pinned() { # MODULE TOOL: the version of MODULE that tools/TOOL/go.mod requires
+# pins TOOL: the files with the pinned modules of a tool, without .mod and .sum. kubernetes_minor chooses another version
+# of Kubernetes than that of tools/kubernetes/go.mod.
+kubernetes_minor=${kubernetes_minor:-}
+pins() {
+	local name=go
+	[ "$1" != kubernetes ] || name=${kubernetes_minor:-go}
+	echo "$tools/$1/$name"
+}
+
+pinned() { # MODULE TOOL: the version of MODULE that a tool requires
 	local version
-	version=$(awk -v m="$1" '{ sub(/^require /, "") } $1 == m && $2 ~ /^v/ { print $2; exit }' "$tools/$2/go.mod")
+	version=$(awk -v m="$1" '{ sub(/^require /, "") } $1 == m && $2 ~ /^v/ { print $2; exit }' "$(pins "$2").mod")
 	if [ -z "$version" ]; then
-		say "no version of $1 in tools/$2/go.mod"
+		say "no version of $1 in $(pins "$2").mod"
 		exit 1
 	fi
 	echo "$version"
@@ -42,7 +51,7 @@ cached() {
 	# The sum covers the flags and the modules of the build, with their own code. It uses git, because sha256sum may be missing.
 	sum=$(
 		shopt -s nullglob # most modules have no code of their own
-		{ echo "$kubernetes_ldflags"; for module in $modules; do cat "$tools/$module"/go.{mod,sum} "$tools/$module"/*.go; done; } | git hash-object --stdin
+		{ echo "$kubernetes_ldflags"; for module in $modules; do cat "$(pins "$module")".{mod,sum} "$tools/$module"/*.go; done; } | git hash-object --stdin
 	)
 	root=${XDG_CACHE_HOME:-$HOME/.cache}/awsauth-guard/bin
 	bin=$root/$name-$GOOS-$GOARCH-${sum:0:12}
@@ -103,7 +112,7 @@ compile() { # PROGRAM TOOL PACKAGE LDFLAGS: builds a program of a module into th
 	: >"$tmp/log"
 	progress "$1" 9>&- &
 	ticker=$!
-	if ! (cd "$tools/$2" && go build -v -ldflags "$4" -o "$tmp/$1" "$3") >"$tmp/log" 2>&1 9>&-; then
+	if ! (cd "$tools/$2" && go build -v -modfile "$(pins "$2").mod" -ldflags "$4" -o "$tmp/$1" "$3") >"$tmp/log" 2>&1 9>&-; then
 		tail -n 40 "$tmp/log" >&2
 		say "$1: did not build"
 		exit 1
