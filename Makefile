@@ -150,6 +150,10 @@ oracle: ## compare the guard with the released authenticator, on COUNT changes, 
 	$(WITH_CONTROL_PLANE) && cd test/oracle && go test -count=1 -timeout 3h -v . -args \
 		-cases=$(or $(COUNT),100000) -pairs=$(or $(PAIRS),20000) -text-edits=$(or $(TEXTEDITS),5000) -seed=$(or $(SEED),1) -edits=1000
 
+.PHONY: compat
+compat: ## run the tests of the webhook and the chart on API servers of VERSIONS, such as "1.30 1.37", and write the results into the docs
+	go run ./test/compat -versions '$(VERSIONS)'
+
 .PHONY: chain
 chain: ## make COUNT admitted edits on a real API server, move MAPS maps to access entries, and log in through the released authenticator after each; SEED selects the edits and maps
 	$(WITH_CONTROL_PLANE) && cd test/chain && go test -count=1 -timeout 3h -v . -args \

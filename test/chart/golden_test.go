@@ -71,7 +71,7 @@ func TestHelm4(t *testing.T) {
 	for _, values := range valueSets(t) {
 		t.Run(values, func(t *testing.T) {
 			t.Parallel()
-			text, err := helm4.run(t, "none", slices.Concat(templateArgs, []string{"--values", filepath.Join("testdata", "values", values+".yaml")})...)
+			text, err := helm4.run(t, "none", slices.Concat(templateArgs(), []string{"--values", filepath.Join("testdata", "values", values+".yaml")})...)
 			if err != nil {
 				t.Fatal(err)
 			}

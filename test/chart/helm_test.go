@@ -80,13 +80,15 @@ func (p program) run(t *testing.T, kubeconfig string, args ...string) (stdout st
 	return out.String(), nil
 }
 
-// templateArgs are helm's arguments to render the chart for the Kubernetes version of the tests' API server.
-var templateArgs = []string{"template", release, chart, "--namespace", namespace, "--kube-version", "1.36.3"}
+// templateArgs returns helm's arguments to render the chart for the version of the tests' API server.
+func templateArgs() []string {
+	return []string{"template", release, chart, "--namespace", namespace, "--kube-version", kubeVersion}
+}
 
 // template renders the chart and returns the text.
 func template(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	return helm(t, slices.Concat(templateArgs, args)...)
+	return helm(t, slices.Concat(templateArgs(), args)...)
 }
 
 // render renders the chart with a file of testdata/values and further arguments. It fails the test if helm fails.

@@ -36,6 +36,8 @@ var (
 	webhook *controlplane.Webhook
 	// admin is a client of a member of system:masters.
 	admin *kubernetes.Clientset
+	// kubeVersion is the version of the API server, such as v1.36.3.
+	kubeVersion string
 )
 
 func TestMain(m *testing.M) {
@@ -59,6 +61,11 @@ func run(m *testing.M) (code int, err error) {
 	if admin, err = kubernetes.NewForConfig(cluster.Admin); err != nil {
 		return 0, err
 	}
+	version, err := admin.Discovery().ServerVersion()
+	if err != nil {
+		return 0, err
+	}
+	kubeVersion = version.GitVersion
 	// The pods must be able to run in a namespace with the Pod Security Standard restricted.
 	if _, err := admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},

@@ -32,7 +32,12 @@ type (
 		Environment string            `yaml:"environment"`
 		Env         map[string]string `yaml:"env"`
 		Needs       any               `yaml:"needs"` // a name, or a list of names
-		Steps       []step            `yaml:"steps"`
+		Strategy    struct {
+			Matrix struct {
+				Version []string `yaml:"version"`
+			} `yaml:"matrix"`
+		} `yaml:"strategy"`
+		Steps []step `yaml:"steps"`
 	}
 	step struct {
 		Uses string         `yaml:"uses"`
