@@ -67,8 +67,7 @@ func TestOldestVersionIsTheCharts(t *testing.T) {
 	}
 	needs := regexp.MustCompile(`Kubernetes (1\.\d+)(,? or newer| and Helm| 以降)`)
 	for _, name := range []string{"README.md", "README.ja.md", "docs/how-to/roll-out.md", "test/e2e/README.md", page} {
-		match := needs.FindStringSubmatch(strings.ReplaceAll(read(t, name), "\n", " "))
-		if match == nil || match[1] != oldest {
+		if match := needs.FindStringSubmatch(strings.ReplaceAll(read(t, name), "\n", " ")); len(match) == 0 || match[1] != oldest {
 			t.Errorf("%s does not say that the guard needs Kubernetes %s: %q", name, oldest, match)
 		}
 	}

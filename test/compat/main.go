@@ -9,13 +9,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // page is the file with the results, below the root of the repository.
@@ -23,7 +23,7 @@ const page = "docs/reference/kubernetes-versions.md"
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	err := run(ctx, os.Args[1:])
+	err := run(ctx, os.Args[1:], os.Stdout)
 	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compat:", err)
@@ -31,7 +31,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("compat", flag.ContinueOnError)
 	chosen := flags.String("versions", "", "versions of Kubernetes, such as \"1.30 1.37\"; default: every version of tools/kubernetes")
 	root := flags.String("root", ".", "the root of the repository")
@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string) error {
 		versions = pinned
 	}
 	path := filepath.Join(*root, filepath.FromSlash(page))
-	text, err := os.ReadFile(path) //nolint:gosec // a file of this repository
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("reading the results of the other versions: %w", err)
 	}
@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	t.setVersions(pinned)
 	var failed []string
 	for _, version := range versions {
-		column, err := testVersion(ctx, *root, version)
+		column, err := testVersion(ctx, out, *root, version)
 		if err != nil {
 			return fmt.Errorf("checking Kubernetes %s: %w", version, err)
 		}
@@ -86,13 +86,12 @@ func pinnedVersions(ctx context.Context, root string) ([]string, error) {
 }
 
 // testVersion runs every suite on one version, prints the result of each check, and returns the results.
-func testVersion(ctx context.Context, root, version string) (column, error) {
-	started := time.Now()
+func testVersion(ctx context.Context, out io.Writer, root, version string) (column, error) {
 	assets, release, err := controlPlane(ctx, root, version)
 	if err != nil {
 		return nil, err
 	}
-	fmt.Printf("Kubernetes %s\n", release)
+	fmt.Fprintf(out, "Kubernetes %s\n", release)
 	var results results
 	for _, s := range suites {
 		r, err := s.run(ctx, root, assets)
@@ -111,11 +110,10 @@ func testVersion(ctx context.Context, root, version string) (column, error) {
 		if passes {
 			c[check.title] = yes
 		}
-		fmt.Printf("  %-4s %s\n", c[check.title], check.title)
+		fmt.Fprintf(out, "  %-4s %s\n", c[check.title], check.title)
 	}
-	fmt.Printf("  %d tests in %s\n", len(results.tests), time.Since(started).Round(time.Second))
 	for _, output := range results.failures {
-		fmt.Println(output)
+		fmt.Fprintln(out, output)
 	}
 	return c, nil
 }

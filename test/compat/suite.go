@@ -46,16 +46,16 @@ func (s suite) run(ctx context.Context, root, assets string) (results, error) {
 
 // event is a line of `go test -json`, as `go doc test2json` describes it.
 type event struct {
-	Action string
-	Test   string
-	Output string
+	Action string `json:"Action"`
+	Test   string `json:"Test"`
+	Output string `json:"Output"`
 }
 
 // read reads the output of `go test -json`. A skipped test counts as one that fails, because its promise isn't shown. The
 // package itself has the name of the suite; it fails if it doesn't build, or if it ends too early.
 func (s suite) read(stream io.Reader) (results, error) {
 	r := results{tests: map[string]bool{}}
-	output := map[string]*strings.Builder{}
+	output := map[string]string{}
 	for decoder := json.NewDecoder(stream); ; {
 		var e event
 		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
@@ -66,10 +66,7 @@ func (s suite) read(stream io.Reader) (results, error) {
 		name := strings.TrimSuffix(s.name+"/"+e.Test, "/")
 		switch e.Action {
 		case "output", "build-output":
-			if output[name] == nil {
-				output[name] = new(strings.Builder)
-			}
-			output[name].WriteString(e.Output)
+			output[name] += e.Output
 		case "run", "start":
 			r.tests[name] = false // until it has passed
 		case "pass":
@@ -80,8 +77,8 @@ func (s suite) read(stream io.Reader) (results, error) {
 		return results{}, errors.New("go test reports no test")
 	}
 	for name, passes := range r.tests {
-		if !passes && output[name] != nil {
-			r.failures = append(r.failures, "FAIL "+name+"\n"+output[name].String())
+		if !passes && output[name] != "" {
+			r.failures = append(r.failures, "FAIL "+name+"\n"+output[name])
 		}
 	}
 	slices.Sort(r.failures)
