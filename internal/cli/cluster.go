@@ -113,8 +113,8 @@ func (c *clusterFlags) kubeconfigCluster() string {
 	if err != nil {
 		return ""
 	}
-	if context := raw.Contexts[cmp.Or(c.overrides.CurrentContext, raw.CurrentContext)]; context != nil {
-		return cmp.Or(c.overrides.Context.Cluster, context.Cluster)
+	if selected := raw.Contexts[cmp.Or(c.overrides.CurrentContext, raw.CurrentContext)]; selected != nil {
+		return cmp.Or(c.overrides.Context.Cluster, selected.Cluster)
 	}
 	return c.overrides.Context.Cluster
 }

@@ -330,7 +330,8 @@ func TestReviewsAreAnsweredDuringFlood(t *testing.T) {
 				})
 				limit := (apiTimeout + slowdown*time.Since(started)).Round(time.Millisecond)
 				if withoutFlood != nil {
-					if repeated++; repeated > maxRepeated {
+					repeated++
+					if repeated > maxRepeated {
 						t.Fatalf("the machine is too busy for this test: %v", withoutFlood)
 					}
 					continue
