@@ -100,6 +100,9 @@ func testVersion(ctx context.Context, out io.Writer, root, version string) (colu
 		}
 		results.add(r)
 	}
+	for _, output := range results.failures {
+		fmt.Fprintln(out, output)
+	}
 	c := column{releaseRow: release}
 	for _, check := range checks {
 		passes, err := results.of(check)
@@ -111,9 +114,6 @@ func testVersion(ctx context.Context, out io.Writer, root, version string) (colu
 			c[check.title] = yes
 		}
 		fmt.Fprintf(out, "  %-4s %s\n", c[check.title], check.title)
-	}
-	for _, output := range results.failures {
-		fmt.Fprintln(out, output)
 	}
 	return c, nil
 }
