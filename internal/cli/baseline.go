@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"os"
 )
 
@@ -16,8 +15,8 @@ func readBaseline(file string, decode func(src []byte) error) error {
 		return fmt.Errorf("reading the baseline: %w", err)
 	}
 	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxBaseline+1))
-	if err == nil && len(src) > maxBaseline {
+	src, tooLarge, err := readAtMost(f, maxBaseline)
+	if tooLarge {
 		err = fmt.Errorf("it is larger than the limit of %d MiB", maxBaseline>>20)
 	}
 	if err == nil {

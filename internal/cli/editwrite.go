@@ -137,7 +137,7 @@ type editRun struct {
 	noRetry bool
 	// onModeAPI prints the commands that have the same purpose as the edit in the authentication mode API. It may be nil.
 	onModeAPI func()
-	// givenByEntry reports whether an access entry gives what the edit intends. It may be nil.
+	// givenByEntry reports whether an access entry already gives the access that the edit adds. Only add sets it.
 	givenByEntry func() bool
 
 	policy    validate.Policy

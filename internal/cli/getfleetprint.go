@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -98,26 +97,27 @@ func clusterNames(m *fleet.Matrix, indexes []int) []string {
 func accessGauges(m *fleet.Matrix) []fleet.Gauge {
 	principals := fleet.Gauge{Name: "awsauth_guard_fleet_principals", Help: "Principals that can log in to the cluster."}
 	odd := fleet.Gauge{Name: "awsauth_guard_fleet_odd_principals", Help: "Principals whose access in the cluster differs from their access in most clusters."}
+	differ := make([]int, len(m.Clusters)) // the principals whose access is odd in each cluster
+	for _, r := range m.Rows {
+		for _, i := range r.Odd {
+			differ[i]++
+		}
+	}
 	for i, c := range m.Clusters {
 		if c.State == fleet.StateUnknown {
 			continue
 		}
-		count, differ := make(map[string]int), 0
+		count := make(map[string]int)
 		for _, g := range c.Grants {
 			if kind := kindOf(g); g.Effective && g.Principal != "" {
 				count[kind]++
-			}
-		}
-		for _, r := range m.Rows {
-			if slices.Contains(r.Odd, i) {
-				differ++
 			}
 		}
 		cluster := fleet.Label{Name: "cluster", Value: c.Name}
 		for _, kind := range []string{kindAdmin, kindNode, kindOther} {
 			principals.Samples = append(principals.Samples, fleet.Sample{Labels: []fleet.Label{cluster, {Name: "access", Value: kind}}, Value: count[kind]})
 		}
-		odd.Samples = append(odd.Samples, fleet.Sample{Labels: []fleet.Label{cluster}, Value: differ})
+		odd.Samples = append(odd.Samples, fleet.Sample{Labels: []fleet.Label{cluster}, Value: differ[i]})
 	}
 	return []fleet.Gauge{fleet.KnownGauge("awsauth_guard_fleet_cluster_known", m.Clusters), principals, odd}
 }
@@ -142,7 +142,11 @@ func kindOf(g fleet.Grant) string {
 // writeMatrix writes a table with a line for each principal and a column for each group of clusters with the same access. Below the table it
 // lists the clusters of each group.
 func (o *getOptions) writeMatrix(w io.Writer, m *fleet.Matrix, columns [][]int) error {
-	short := shortNames(clusterNames(m, all(len(m.Clusters))))
+	names := make([]string, len(m.Clusters))
+	for i, c := range m.Clusters {
+		names[i] = c.Name
+	}
+	short := shortNames(names)
 	t := tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)
 	header := []string{"PRINCIPAL", "DIFFERS IN"}
 	var groups []string
@@ -150,7 +154,7 @@ func (o *getOptions) writeMatrix(w io.Writer, m *fleet.Matrix, columns [][]int) 
 		name := short[column[0]]
 		if len(column) > 1 {
 			name += fmt.Sprintf(" +%d", len(column)-1)
-			groups = append(groups, name+": "+strings.Join(clusterNames(m, column), ", "))
+			groups = append(groups, report.OneLine(name+": "+strings.Join(clusterNames(m, column), ", ")))
 		}
 		header = append(header, name)
 	}
@@ -168,25 +172,8 @@ func (o *getOptions) writeMatrix(w io.Writer, m *fleet.Matrix, columns [][]int) 
 	if err := t.Flush(); err != nil || o.noHeaders || len(groups) == 0 {
 		return err
 	}
-	_, err := fmt.Fprintln(w, "\n"+report.OneLine(groups[0])+strings.Join(oneLines(groups[1:]), ""))
+	_, err := fmt.Fprintln(w, "\n"+strings.Join(groups, "\n"))
 	return err
-}
-
-// oneLines returns each text with a line break before it.
-func oneLines(texts []string) []string {
-	var list []string
-	for _, text := range texts {
-		list = append(list, "\n"+report.OneLine(text))
-	}
-	return list
-}
-
-func all(n int) []int {
-	list := make([]int, n)
-	for i := range list {
-		list[i] = i
-	}
-	return list
 }
 
 // writeCells writes a line of a table. A hyphen stands for an empty cell.

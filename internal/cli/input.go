@@ -148,8 +148,9 @@ func places(problems []report.Problem) []string {
 // readFile reads a file or standard input. label is the name of the file in the output.
 func (a *app) readFile(name string) (label string, src []byte, err error) {
 	if name == stdinName {
-		src, err = io.ReadAll(io.LimitReader(a.stdin, maxStdin+1))
-		if err == nil && len(src) > maxStdin {
+		var tooLarge bool
+		src, tooLarge, err = readAtMost(a.stdin, maxStdin)
+		if tooLarge {
 			err = fmt.Errorf("standard input has more than %d MiB; keep only the part that holds aws-auth", maxStdin>>20)
 		}
 		if err == nil && len(bytes.TrimSpace(src)) == 0 {
@@ -171,11 +172,18 @@ func readNamedFile(name string) ([]byte, error) {
 	if info, err := f.Stat(); err == nil && info.IsDir() {
 		return nil, fmt.Errorf("%s is a folder; name a file in it", name)
 	}
-	src, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(src) > maxFile {
+	src, tooLarge, err := readAtMost(f, maxFile)
+	if tooLarge {
 		err = &tooLargeError{name}
 	}
 	return src, err
+}
+
+// readAtMost reads r to its end. If r has more bytes than limit, readAtMost stops there and tooLarge is true. If err is not nil,
+// tooLarge is false.
+func readAtMost(r io.Reader, limit int64) (src []byte, tooLarge bool, err error) {
+	src, err = io.ReadAll(io.LimitReader(r, limit+1))
+	return src, err == nil && int64(len(src)) > limit, err
 }
 
 // tooLargeError means that a file has more than maxFile bytes.

@@ -7,7 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/recording"
 )
 
-// record lets out record what it prints, in colours, if RECORD is set. save writes the recording into the folder RECORD.
+// record starts a recording of what out prints, in colours, if the environment variable RECORD names a folder. save writes
+// the recording into this folder.
 func record(out *terminal) (save func() error) {
 	folder := os.Getenv("RECORD")
 	if folder == "" {
