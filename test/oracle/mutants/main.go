@@ -54,15 +54,8 @@ func run(ctx context.Context, out io.Writer, root string, count int, seed uint64
 	if err != nil {
 		return 0, err
 	}
-	// Check first that all mutants apply, because a change of the engine may require a change of its mutants.
-	var bad []error
-	for _, m := range list {
-		if _, err := m.mutatedSource(root); err != nil {
-			bad = append(bad, err)
-		}
-	}
-	if len(bad) > 0 {
-		return 0, fmt.Errorf("mutants.txt does not fit the source:\n%w", errors.Join(bad...))
+	if err := checkMutants(list, root); err != nil {
+		return 0, err
 	}
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
@@ -128,6 +121,21 @@ func readMutants(file string) ([]mutant, error) {
 		list = append(list, mutant{name, path, before, strings.TrimRight(after, "\n")})
 	}
 	return list, nil
+}
+
+// checkMutants returns an error that names each mutant whose text is not in the source exactly once. A change of the
+// engine may require a change of its mutants.
+func checkMutants(list []mutant, root string) error {
+	var bad []error
+	for _, m := range list {
+		if _, err := m.mutatedSource(root); err != nil {
+			bad = append(bad, err)
+		}
+	}
+	if len(bad) > 0 {
+		return fmt.Errorf("mutants.txt does not fit the source:\n%w", errors.Join(bad...))
+	}
+	return nil
 }
 
 // mutatedSource returns the content of the file with the mistake.
