@@ -2,28 +2,48 @@ package repository_test
 
 import (
 	"io/fs"
+	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// TestDependabotUpdatesEveryModule: each go.mod of the repository matches exactly one entry of Dependabot, and there is
-// one entry for the actions and one for the Dockerfile.
-func TestDependabotUpdatesEveryModule(t *testing.T) {
+// dependabotUpdate is an entry of Dependabot's configuration.
+type dependabotUpdate struct {
+	Ecosystem     string   `yaml:"package-ecosystem"`
+	Directories   []string `yaml:"directories"`
+	CommitMessage struct {
+		Prefix string `yaml:"prefix"`
+	} `yaml:"commit-message"`
+	Ignore []struct {
+		Name string `yaml:"dependency-name"`
+	} `yaml:"ignore"`
+}
+
+func dependabotUpdates(t *testing.T) []dependabotUpdate {
+	t.Helper()
 	var config struct {
-		Updates []struct {
-			Ecosystem   string   `yaml:"package-ecosystem"`
-			Directories []string `yaml:"directories"`
-		} `yaml:"updates"`
+		Updates []dependabotUpdate `yaml:"updates"`
 	}
 	if err := yaml.Unmarshal([]byte(read(t, ".github/dependabot.yml")), &config); err != nil {
 		t.Fatal(err)
 	}
+	if len(config.Updates) == 0 {
+		t.Fatal("Dependabot updates nothing")
+	}
+	return config.Updates
+}
+
+// TestDependabotUpdatesEveryModule: each go.mod of the repository matches exactly one entry of Dependabot, and there is
+// one entry for the actions.
+func TestDependabotUpdatesEveryModule(t *testing.T) {
+	updates := dependabotUpdates(t)
 	matches := func(ecosystem, folder string) (n int) {
-		for _, update := range config.Updates {
+		for _, update := range updates {
 			for _, pattern := range update.Directories {
 				if ok, err := path.Match(pattern, folder); err != nil {
 					t.Fatal(err)
@@ -58,9 +78,63 @@ func TestDependabotUpdatesEveryModule(t *testing.T) {
 	if modules < 10 {
 		t.Errorf("found only %d modules", modules)
 	}
-	for _, ecosystem := range []string{"github-actions", "docker"} {
-		if matches(ecosystem, "/") != 1 {
-			t.Errorf("no entry is for %s", ecosystem)
+	if matches("github-actions", "/") != 1 {
+		t.Error("no entry is for the actions")
+	}
+}
+
+// TestDependabotWritesGoodSubjects: tools/verify-commits.sh, which checks every pull request, admits the subjects that
+// Dependabot writes with the prefixes of its configuration.
+func TestDependabotWritesGoodSubjects(t *testing.T) {
+	for _, update := range dependabotUpdates(t) {
+		prefix := update.CommitMessage.Prefix
+		if prefix == "" {
+			t.Errorf("%s: there is no prefix", update.Ecosystem)
+			continue
 		}
+		// Dependabot adds a colon to a prefix that ends with a letter or digit. It writes the verb in lower case only if
+		// the prefix begins with a letter in lower case: lib/dependabot/pull_request_creator/pr_name_prefixer.rb of
+		// dependabot-core.
+		if regexp.MustCompile(`[A-Za-z0-9)\]]$`).MatchString(prefix) {
+			prefix += ":"
+		}
+		verb := "Bump"
+		if regexp.MustCompile(`^[a-z]`).MatchString(prefix) {
+			verb = "bump"
+		}
+		for _, rest := range []string{"actions/checkout from 6.0.1 to 6.0.2", "the others group across 3 directories with 12 updates"} {
+			subject := prefix + " " + verb + " " + rest
+			check := exec.CommandContext(t.Context(), root+"/tools/verify-commits.sh", "-")
+			check.Stdin = strings.NewReader(subject + "\n")
+			if out, err := check.CombinedOutput(); err != nil {
+				t.Errorf("%s: %v\n%s", update.Ecosystem, err, out)
+			}
+		}
+	}
+}
+
+// TestDependabotLeavesKubernetes: Dependabot doesn't update modules that go.mod replaces. An update of k8s.io/kubernetes alone
+// would build Kubernetes with libraries of another version, and the table of make compat would name the wrong release.
+func TestDependabotLeavesKubernetes(t *testing.T) {
+	if !strings.Contains(read(t, "tools/kubernetes/go.mod"), "\tk8s.io/api => k8s.io/api v") {
+		t.Error("tools/kubernetes/go.mod no longer replaces k8s.io/api; Dependabot may update it")
+	}
+	for _, update := range dependabotUpdates(t) {
+		if update.Ecosystem != "gomod" {
+			continue
+		}
+		if len(update.Ignore) != 1 || update.Ignore[0].Name != "k8s.io/kubernetes" {
+			t.Errorf("Dependabot ignores %+v, want only k8s.io/kubernetes", update.Ignore)
+		}
+	}
+}
+
+// TestDockerfileHasTheGoOfTheModule: Dependabot doesn't update an image that is the value of an ARG, so the Go image of the
+// Dockerfile changes with the Go version of go.mod.
+func TestDockerfileHasTheGoOfTheModule(t *testing.T) {
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
+	image := regexp.MustCompile(`(?m)^ARG GO_IMAGE=golang:(\d+\.\d+)-`).FindStringSubmatch(read(t, "Dockerfile"))
+	if version == nil || image == nil || version[1] != image[1] {
+		t.Errorf("go.mod has Go %q, and the Dockerfile %q", version, image)
 	}
 }
