@@ -31,8 +31,36 @@ func pinned(t *testing.T) []string {
 	return versions
 }
 
-// TestPageHasEveryVersionAndCheck: the page has a column for each version that tools/kubernetes pins, and every check passes
-// on each of them. If this fails, run `make compat VERSIONS=...` with the missing versions.
+// releases returns the releases that tools/kubernetes pins, such as v1.30.14, by their version, such as 1.30.
+func releases(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "tools", "kubernetes", "*.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		match := regexp.MustCompile(`(?m)^(?:require )?\s*k8s\.io/kubernetes v(1\.\d+)(\.\S+)`).FindStringSubmatch(string(text))
+		if match == nil {
+			t.Fatalf("%s does not require k8s.io/kubernetes", file)
+		}
+		list[match[1]] = "v" + match[1] + match[2]
+		library := "v0" + strings.TrimPrefix(match[1], "1") + match[2] // Kubernetes publishes its libraries of v1.30.14 as v0.30.14
+		for _, replaced := range regexp.MustCompile(`=> (k8s\.io/\S+) (\S+)`).FindAllStringSubmatch(string(text), -1) {
+			if replaced[2] != library {
+				t.Errorf("%s: %s is replaced by %s, want %s", file, replaced[1], replaced[2], library)
+			}
+		}
+	}
+	return list
+}
+
+// TestPageHasEveryVersionAndCheck: the page has a column for each version that tools/kubernetes pins, with the pinned release,
+// and every check passes on each of them. If this fails, run `make compat VERSIONS=...` with the versions that the test names.
 func TestPageHasEveryVersionAndCheck(t *testing.T) {
 	text := read(t, page)
 	results, err := readTable(text)
@@ -42,9 +70,10 @@ func TestPageHasEveryVersionAndCheck(t *testing.T) {
 	if diff := cmp.Diff(pinned(t), results.versions()); diff != "" {
 		t.Errorf("versions of the page (-want +got):\n%s", diff)
 	}
+	want := releases(t)
 	for version, column := range results {
-		if release := column[releaseRow]; !strings.HasPrefix(release, "v"+version+".") {
-			t.Errorf("the release of %s is %q", version, release)
+		if column[releaseRow] != want[version] {
+			t.Errorf("the page has the results of %s for %s, and tools/kubernetes pins %s", column[releaseRow], version, want[version])
 		}
 		for _, check := range checks {
 			if cell := column[check.title]; cell != yes {
