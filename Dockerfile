@@ -23,6 +23,14 @@ RUN --mount=type=cache,target=/cache \
 
 # kubectl-awsauth with a shell, for CI systems that run their scripts in the container: docker build --target cli
 FROM ${CLI_BASE} AS cli
+ARG VERSION=
+ARG REVISION=
+LABEL org.opencontainers.image.title="kubectl-awsauth" \
+      org.opencontainers.image.description="kubectl plugin that checks and edits EKS's aws-auth ConfigMap, with a shell for CI systems" \
+      org.opencontainers.image.source="https://github.com/awsauth-guard/awsauth-guard" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /out/kubectl-awsauth /usr/bin/
 COPY --from=build /out/LICENSE /usr/share/doc/kubectl-awsauth/
 COPY --from=build /out/etc/ /etc/

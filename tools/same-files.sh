@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
-# Fails unless the programs and the certificate authorities of an image are those of the release, of which the SBOM is made:
-#   tools/same-files.sh IMAGE RELEASE
+# Fails unless the programs and the certificate authorities of both images are those of the release, of which the SBOM is made:
+#   tools/same-files.sh IMAGE CLI RELEASE
 # IMAGE is the folder that `docker buildx build --platform linux/amd64,linux/arm64 --output type=local,dest=IMAGE` makes,
-# RELEASE that of `make dist`.
+# CLI the one with `--target cli`, and RELEASE that of `make dist`.
 set -euo pipefail
 
-if [ "$#" -ne 2 ]; then
-	echo "usage: ${0##*/} IMAGE RELEASE" >&2
+if [ "$#" -ne 3 ]; then
+	echo "usage: ${0##*/} IMAGE CLI RELEASE" >&2
 	exit 2
 fi
+image=$1 cli=$2 release=$3
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 for architecture in amd64 arm64; do
 	for program in awsauth-guard-webhook kubectl-awsauth; do
-		tar -C "$tmp" -xzf "$2/$program"-*"-linux-$architecture.tar.gz" "$program"
-		cmp "$1/linux_$architecture/$program" "$tmp/$program"
+		tar -C "$tmp" -xzf "$release/$program"-*"-linux-$architecture.tar.gz" "$program"
+		cmp "$image/linux_$architecture/$program" "$tmp/$program"
 	done
-	cmp "$1/linux_$architecture/etc/ssl/certs/ca-certificates.crt" "$2/ca-certificates.crt"
+	cmp "$cli/linux_$architecture/usr/bin/kubectl-awsauth" "$tmp/kubectl-awsauth"
+	for folder in "$image" "$cli"; do
+		cmp "$folder/linux_$architecture/etc/ssl/certs/ca-certificates.crt" "$release/ca-certificates.crt"
+	done
 done
-echo "${0##*/}: the image has the programs and the certificate authorities of the release"
+echo "${0##*/}: the images have the programs and the certificate authorities of the release"
