@@ -249,3 +249,42 @@ func TestChecksRunWhatCIRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestJobsKeepTheirPrograms: the jobs of check and scheduled that run an API server keep the programs that tools/programs.bash
+// builds. Two jobs share a key only if they build the same programs. setup-go derives its key from the named files, so each job
+// of check names other files, and has a cache of its own.
+func TestJobsKeepTheirPrograms(t *testing.T) {
+	all := workflows(t)
+	got := map[string]string{}
+	for _, name := range []string{"check", "scheduled"} {
+		files := map[any]string{}
+		for id, j := range all[name].Jobs {
+			for _, s := range j.Steps {
+				switch {
+				case strings.HasPrefix(s.Uses, "actions/cache@"):
+					if s.With["path"] != "~/.cache/awsauth-guard" {
+						t.Errorf("%s: the job %s keeps %v", name, id, s.With["path"])
+					}
+					key, _, _ := strings.Cut(s.With["key"].(string), "${{ hashFiles(")
+					got[name+" "+id] = key
+				case name == "check" && strings.HasPrefix(s.Uses, "actions/setup-go@"):
+					if other, ok := files[s.With["cache-dependency-path"]]; ok {
+						t.Errorf("the jobs %s and %s of check have the same cache of setup-go", id, other)
+					}
+					files[s.With["cache-dependency-path"]] = id
+				}
+			}
+		}
+	}
+	want := map[string]string{
+		"check verify":         "control-plane-",
+		"check test":           "control-plane-",
+		"check oracle":         "control-plane-",
+		"check e2e":            "cluster-",
+		"check kubernetes":     "kubernetes-${{ matrix.version }}-",
+		"scheduled kubernetes": "kubernetes-${{ matrix.version }}-",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the keys of the caches (-want +got):\n%s", diff)
+	}
+}
