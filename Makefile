@@ -119,10 +119,10 @@ verify: verify-format verify-tidy verify-commits verify-generated lint verify-ra
 	@echo "verify: ok"
 
 .PHONY: lint
-lint: ## run golangci-lint on every module, helm lint on the chart, and actionlint
+lint: ## run golangci-lint on every module, helm lint on the chart, and actionlint, with shellcheck if it is installed
 	for module in $(CODE); do (cd $$module && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yaml ./...); done
 	$(HELM) lint --strict --quiet charts/awsauth-guard
-	$(ACTIONLINT) -shellcheck= -pyflakes= .github/workflows/*.yaml
+	$(ACTIONLINT) -shellcheck="$$(command -v shellcheck || true)" -pyflakes= .github/workflows/*.yaml
 
 .PHONY: verify-format
 verify-format: ## fail if `make fmt` would change a file
