@@ -200,7 +200,8 @@ vulncheck: ## look up known vulnerabilities in the code that each module calls; 
 	for module in $(CODE); do echo "==> $$module" && (cd $$module && $(GOVULNCHECK) ./...); done
 
 .PHONY: verify-site
-verify-site: site ## load every page of the site in Chromium, follow every link, and save screenshots in dist/screenshots
+verify-site: site ## check the versions of the site, load every page in Chromium, follow every link, and save screenshots in dist/screenshots
+	tools/verify-site-versions.sh
 	go run -C tools/sitecheck . $(CURDIR)/dist/site $(CURDIR)/dist/screenshots
 
 ##@ Change
