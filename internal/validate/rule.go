@@ -15,8 +15,9 @@ import (
 // Severity is the effect that a rule's findings have on a change.
 type Severity string
 
-// Deny refuses the change. A rule has this severity if its fault certainly locks principals out or lets principals in.
-// Warn admits the change with a warning. Off disables the rule, and only a configuration can set it.
+// Deny refuses the change. A rule has this severity if its fault certainly locks principals out, or gives a principal access
+// that it must not get, such as the bypass group (bypass-grant). Warn admits the change with a warning. Off disables the
+// rule, and only a configuration can set it.
 const (
 	Deny Severity = "deny"
 	Warn Severity = "warn"
