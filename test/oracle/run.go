@@ -97,8 +97,11 @@ func NewSource(seed uint64, patterns ...string) (*Source, error) {
 // Cases returns the number of cases. Their indexes begin with 0.
 func (s *Source) Cases() int { return len(s.cases) }
 
+// correctionEvery is the distance of the indexes that have a correction.
+const correctionEvery = 64
+
 // Change returns the change with an index. The cases have the first indexes. After them, documents have even indexes, and
-// changes have odd indexes.
+// changes have odd indexes. Some changes are corrections.
 func (s *Source) Change(index int) *generate.Change {
 	if index < len(s.cases) {
 		return s.cases[index]
@@ -106,6 +109,9 @@ func (s *Source) Change(index int) *generate.Change {
 	r := rand.New(rand.NewPCG(s.Seed, uint64(index))) //nolint:gosec // every run must be the same
 	if index%2 == 0 {
 		return generate.NewDocument(r, s.seeds)
+	}
+	if index%correctionEvery == 1 {
+		return generate.NewCorrection(r)
 	}
 	return generate.NewChange(r)
 }

@@ -132,6 +132,38 @@ func (c *Change) writeNext(r *rand.Rand, model Model, style Style) {
 	}
 }
 
+// NewCorrection makes a change of an entry with two faults. The change corrects one fault or both, or replaces both by
+// another fault.
+func NewCorrection(r *rand.Rand) *Change {
+	c := &Change{Manifest: pick(r, []string{Live, Live, Live, Applied, KubectlEdit})}
+	model := NewModel(r)
+	for len(model.Roles) == 0 {
+		model = NewModel(r)
+	}
+	correct := model.Clone()
+	at := r.IntN(len(model.Roles))
+	e := &model.Roles[at]
+	e.Username, e.Groups = "${USERNAME}", append(slices.Clone(e.Groups), "${GROUP}")
+	style := pick(r, Styles())
+	c.Old = style.Write(r, model)
+	c.record("style", style.Name)
+	c.record("old:edit", "two-faults")
+	c.setPolicyAndRequester(r, model)
+	edit := pick(r, []string{"correct-username", "correct-group", "correct-both", "replace-faults"})
+	c.record("edit", edit)
+	next := &correct.Roles[at]
+	switch edit {
+	case "correct-username":
+		next.Groups = e.Groups
+	case "correct-group":
+		next.Username = e.Username
+	case "replace-faults":
+		next.Username = ""
+	}
+	c.New = style.Write(r, correct)
+	return c
+}
+
 // keepKeys replaces some keys of the new version by those of the old one. kubectl apply, a patch and Terraform's
 // kubernetes_config_map_v1_data change some keys of an object, and keep the others as they are.
 func (c *Change) keepKeys(r *rand.Rand) {
