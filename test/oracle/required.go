@@ -118,25 +118,24 @@ func (k *Checker) grantsBypass(c *generate.Change, before, after *access) bool {
 			groups = append(groups, group)
 		}
 	}
-	had := func(l login) bool { return l.hasAny(groups) }
 	may := func(group string) bool { return strings.Contains(group, "{{") || slices.Contains(groups, group) }
 	for _, caller := range after.callers {
 		if !slices.ContainsFunc(after.answers[caller], func(a authenticator.Answer) bool { return slices.ContainsFunc(a.Groups, may) }) {
 			continue
 		}
 		for _, form := range chosen(caller, groups) {
-			var is, was []login
-			for _, answer := range after.answers[caller] {
-				is = append(is, render(k.a, form, answer))
+			logins := func(answers []authenticator.Answer) (list []login) {
+				for _, answer := range answers {
+					list = append(list, render(k.a, form, answer))
+				}
+				return list
 			}
-			if !slices.ContainsFunc(is, had) {
-				continue
-			}
-			for _, answer := range before.answers[caller] {
-				was = append(was, render(k.a, form, answer))
-			}
-			if !slices.ContainsFunc(was, had) {
-				return true
+			is, was := logins(after.answers[caller]), logins(before.answers[caller])
+			for _, group := range groups {
+				has := func(l login) bool { return l.has(group) }
+				if slices.ContainsFunc(is, has) && !slices.ContainsFunc(was, has) {
+					return true
+				}
 			}
 		}
 	}
