@@ -63,7 +63,7 @@ func New(rules []string) *Recorder {
 
 		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_reviews_total",
-			Help: "Admission reviews by operation and verdict. The verdict is allow, warn (allowed with warnings), deny, error (the guard itself failed; refused except on the observing path) or skipped (allowed, because the object is not aws-auth).",
+			Help: "Admission reviews by operation and verdict. The verdict is allow, warn (allowed with warnings), deny, error (the guard itself failed; it refuses the request, unless the request came on /observe-aws-auth or the requester is EKS) or skipped (allowed, because the object is not aws-auth).",
 		}, []string{"operation", "verdict", "dry_run"}),
 		rejections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_rejections_total",
@@ -135,8 +135,8 @@ func (r *Recorder) Rejected(rule, operation string, dryRun bool) {
 	r.rejections.WithLabelValues(oneOf(r.rules, rule, internalError), oneOf(operations, operation, other), strconv.FormatBool(dryRun)).Inc()
 }
 
-// WouldDeny counts a review in which a rule denied the change but the guard admitted it: in mode warn, or because the guard
-// never refuses the requester.
+// WouldDeny counts a review in which a rule denied the change but the guard admitted it: in mode warn, on the observing
+// path, for a request by EKS, or for a restore by the guard.
 func (r *Recorder) WouldDeny(rule string, dryRun bool) {
 	r.wouldDeny.WithLabelValues(oneOf(r.rules, rule, internalError), strconv.FormatBool(dryRun)).Inc()
 }

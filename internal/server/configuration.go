@@ -70,7 +70,7 @@ func (c *configuration) current() *config.Config { return c.inUse.Load().config 
 // members of overrides.groups and the principals in overrides.principals can break the glass.
 func (c *configuration) reportUnusedRight() {
 	if c.current().Overrides.SubjectAccessReview {
-		c.log.Error("overrides.subjectAccessReview needs --state: without it the guard cannot ask for the right break-glass, and refuses requesters who have only this right")
+		c.log.Error("overrides.subjectAccessReview needs --state: without it the guard cannot ask the API server who has the RBAC verb break-glass, and refuses break-glass to requesters who have only this verb")
 	}
 }
 

@@ -75,7 +75,7 @@ func TestConfigIsReloaded(t *testing.T) {
 // Without --state the guard can't ask for the right break-glass. It logs this at the start and when it reads a new configuration.
 func TestRightWithoutStateIsReported(t *testing.T) {
 	t.Parallel()
-	const message = "overrides.subjectAccessReview needs --state: without it the guard cannot ask for the right break-glass, and refuses requesters who have only this right"
+	const message = "overrides.subjectAccessReview needs --state: without it the guard cannot ask the API server who has the RBAC verb break-glass, and refuses break-glass to requesters who have only this verb"
 	on, off := filepath.Join(t.TempDir(), "on.yaml"), filepath.Join(t.TempDir(), "off.yaml")
 	guard(t, on, "overrides: {subjectAccessReview: true}")
 	guard(t, off, "overrides: {subjectAccessReview: false}")
