@@ -170,7 +170,8 @@ func withoutComments(text []byte) []byte {
 	return kept
 }
 
-// open opens a text in the user's editor, and returns the text that the user saved. If the editor fails, open returns the text with an error.
+// open opens a text in the user's editor, and returns the text that the user saved. If the editor exits with an error, open returns the saved
+// text and the error. If open can't start the editor or read the file, it returns only an error.
 func (ed *editor) open(ctx context.Context, text []byte) ([]byte, error) {
 	name, err := writeTemporary(text)
 	if err != nil {

@@ -68,8 +68,8 @@ func (l *lintRun) fixFile(s source, label string, src []byte) (text []byte, resu
 	return text, result, notes, nil
 }
 
-// fixObjects returns the text after the corrections of every manifest of aws-auth in it. notes say which objects it did not correct, and why. It
-// begins with the last manifest, so that the lines of the manifests before it stay the same.
+// fixObjects corrects every manifest of aws-auth in src, and returns the new text. notes says which objects it did not correct, and why.
+// fixObjects starts with the last manifest, so that the line numbers of the earlier ones stay valid.
 func (l *lintRun) fixObjects(in input, src []byte) (text []byte, result *fileFix, notes []string) {
 	text, result = src, &fileFix{name: in.name}
 	manifests, _ := awsauth.ParseManifests(src)

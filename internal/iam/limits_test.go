@@ -68,7 +68,7 @@ func TestLookupRateIsLimited(t *testing.T) {
 	})
 }
 
-// A Client with the zero Limits looks up all principals of a file.
+// With the zero Limits a Client looks up all principals of one Lookup, here 300.
 func TestNoLimits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -144,8 +144,9 @@ func (t *target) missing(found Found, keep choice) {
 	t.problem("IAM has no such principal", options...)
 }
 
-// addPath adds the problem that the path of a role is not known. It adds none if the user asserts that roles have no path; see
-// Input.NoRolePaths. found is the failed lookup in IAM, or nil if there was no lookup.
+// addPath adds the problem that the path of a role is not known. found is the failed lookup in IAM, or nil if there was no lookup.
+// Without a lookup, addPath adds no problem if the user asserts that roles have no path (Input.NoRolePaths), unless the role is
+// one of IAM Identity Center.
 func (p *planner) addPath(t *target, arn awsauth.ARN, found *Found) {
 	sso := strings.HasPrefix(arn.Name(), ssoPrefix)
 	if found == nil && p.NoRolePaths && !sso {

@@ -57,8 +57,9 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 	}
 }
 
-// checkLockouts checks that the guard denies a change that locks a principal out. The guard must also deny it with all rules
-// of the document off. Users can turn these rules off, and these rules only warn of pre-existing faults.
+// checkLockouts checks that the guard denies a change that locks a principal out. The guard must also deny it with all
+// document rules (validate.OfDocument) off. Users can turn these rules off. They also only warn if the old version has the
+// same fault.
 func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy validate.Policy, verdict validate.Verdict) {
 	if len(kinds) == 0 {
 		return

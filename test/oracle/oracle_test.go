@@ -24,7 +24,7 @@ var (
 	only  = flag.Int("only", -1, "check only the change with this index")
 )
 
-// cases are the patterns of the files with the cases of the rules, of the verdict and of deletions.
+// cases are glob patterns for the case files of the oracle: those of the rules, the verdict and deletions.
 var cases = []string{"../../internal/validate/testdata/*/*.txtar", "../../internal/validate/testdata/*/*/*.txtar"}
 
 // TestOracle: the guard and the released authenticator agree on all cases and generated changes.

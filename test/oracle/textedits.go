@@ -403,7 +403,7 @@ func manifestFile(r *rand.Rand, data map[string]string) (string, bool) {
 	return b.String(), len(data) > 0
 }
 
-// emptyText reports whether the authenticator reads no elements from a text, and no fault.
+// emptyText reports whether the authenticator reads a text without an error and gets no elements from it.
 func emptyText(text string) bool {
 	switch strings.TrimSpace(text) {
 	case "", "``", `""`, "''":
