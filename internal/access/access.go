@@ -69,8 +69,9 @@ func IsNode(e *awsauth.Entry) bool {
 	return ok && name != "" && slices.Contains(e.Groups, NodesGroup) && !awsauth.HasUnknownTemplate(name)
 }
 
-// SameNodes returns a function that reports whether an entry lets nodes log in, and an entry in before has the same
-// username. If the first entry admits only EC2 instances, the entry in before must do so, too.
+// SameNodes returns a function. For an entry of the new version, the function reports whether nodes can log in through
+// the entry with the username that an entry in before has. An entry that admits only EC2 instances counts only if the
+// entry in before admits only EC2 instances, too.
 func SameNodes(before []*awsauth.Entry) func(*awsauth.Entry) bool {
 	return func(e *awsauth.Entry) bool {
 		return IsNode(e) && slices.ContainsFunc(before, func(was *awsauth.Entry) bool {

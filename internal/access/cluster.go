@@ -257,8 +257,8 @@ func (e Entries) where(holds func(*AccessEntry) bool) (arns []string) {
 }
 
 // InForce returns the principals for which the entries of aws-auth have an effect. These principals have no access
-// entry. The result is empty if aws-auth has no effect at all. InForce ignores declared access entries, because the
-// guard doesn't know whether they exist.
+// entry that EKS uses. The result is empty if aws-auth has no effect at all. InForce ignores declared access entries,
+// because the guard doesn't know whether they exist.
 func (e Entries) InForce(m *awsauth.Map) []awsauth.Principal {
 	switch {
 	case e.cluster == nil:

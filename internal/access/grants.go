@@ -11,7 +11,8 @@ import (
 // State is the effect of a grant.
 type State string
 
-// The states of a grant. Callers log in by a grant only in StateOK.
+// The states of a grant. In StateOK callers log in by the grant. In StateUnknown they may log in by it. In every other state
+// they don't.
 const (
 	StateOK           State = "ok"
 	StateShadowed     State = "shadowed"     // callers log in by another grant of the same principal

@@ -64,10 +64,10 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 	return changes
 }
 
-// AsksRight reports whether the verdict depends on the requester's right break-glass. It does if OverrideByRight is
-// set, a break-glass annotation applies to the request, and neither a group nor an ARN entitles the requester to use
-// the annotation. The guard never refuses an observed request; for such a request the right decides whether the
-// requester gets a warning.
+// AsksRight reports whether the verdict depends on the requester's right break-glass. The verdict depends on it if
+// OverrideByRight is set, if a break-glass annotation applies to the request, and if no group and no ARN of the
+// requester entitles them to use the annotation. The guard never refuses an observed request; for such a request the
+// right decides whether the requester gets a warning.
 func (r *Evaluation) AsksRight() bool {
 	c, policy := r.rules.change, r.rules.policy
 	if !policy.OverrideByRight {
@@ -120,9 +120,9 @@ func gives(c *awsauth.AccessChange) bool {
 	}))
 }
 
-// holder searches the text of the old version for principals. It also finds an ARN that the authenticator does not use
-// because the ARN stands below a misspelt key or in a section that does not parse, has a path, or is that of a session.
-// It ignores an ARN in a comment, in a username or under an unrelated key of data.
+// holder searches the text of the old version for principals. It also finds ARNs that the authenticator does not use: an
+// ARN below a misspelt key or in a section that does not parse, the ARN of a role with its path, and the ARN of a
+// session. It ignores an ARN in a comment, in a username or under an unrelated key of data.
 type holder struct {
 	old   *awsauth.Object
 	lower []string        // the texts in lower case; built on first use

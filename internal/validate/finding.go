@@ -17,8 +17,8 @@ type Finding struct {
 	Message string
 	// Hint says how to correct the problem; it may be empty.
 	Hint string
-	// Exempt is the reason why a denial became a warning, for example "mode warn". It is empty for every other
-	// finding.
+	// Exempt is the reason why the guard admits the change in spite of this denial, for example "mode warn". It is
+	// empty for every other finding, and if the requester broke the glass.
 	Exempt string
 	// Correction is the edit by which a person follows the hint. Only [Corrections] sets it, and only if the hint leaves no choice.
 	// Otherwise it is nil.

@@ -12,8 +12,8 @@ import (
 // preexistingSuffix is appended to the message of a pre-existing finding.
 const preexistingSuffix = " (the old version has this fault too)"
 
-// maxCompared limits the elements that are compared with the old object, by their text or by their form before an edit.
-// The faults of further elements count as new.
+// maxCompared limits the new elements whose text is searched in the old object. It also limits the old elements with
+// which an edited element is compared. The faults of further elements count as new.
 const maxCompared = 500
 
 // softenPreexisting turns the denials of pre-existing document faults into warnings, and drops pre-existing warnings. So
@@ -28,8 +28,8 @@ func (j *ruleRun) softenPreexisting(findings []Finding, current *Pass) []Finding
 	after.faults = findings
 	same, alike := presentInOld(old, after)
 	preexisting := make([]bool, len(findings))
-	// ask marks the findings that a predicate holds for as pre-existing. A finding of the old object makes only one
-	// finding pre-existing. So each predicate gets the denials before the warnings: denials matter more to the user.
+	// ask marks a finding as pre-existing if one of the predicates holds for it. A finding of the old object makes only
+	// one finding pre-existing. So each predicate gets the denials before the warnings: denials matter more to the user.
 	ask := func(applies func(*Finding) bool, predicates ...func(*Finding) bool) {
 		for _, holds := range predicates {
 			for _, severity := range []Severity{Deny, Warn} {

@@ -52,9 +52,9 @@ func AdminGrantHint(group string) string {
 	return "leave out the group " + group + " if you don't intend this"
 }
 
-// gains reports whether more sessions of a principal get a group after the change: some sessions instead of none, or
-// all instead of some. It compares all sessions, and then only those that are not of EC2 instances. It returns true if
-// one of the two comparisons shows a gain.
+// gains reports whether a principal gets a group with more certainty after the change; see [access.Certainty]. It
+// compares twice: once with all entries, and once without the entries that admit only EC2 instances. It returns true
+// if one of the two comparisons shows a gain.
 func gains(before, after []*awsauth.Entry, group string) bool {
 	gives := func(e *awsauth.Entry) bool { return e.Gives(group) }
 	givesPeople := func(e *awsauth.Entry) bool { return !e.OnlyInstances() && e.Gives(group) }

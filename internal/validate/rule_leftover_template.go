@@ -112,8 +112,8 @@ func (p *Pass) correctTemplate(f awsauth.Field, found string, rendered bool) {
 	}
 }
 
-// rightTemplate returns the text that the hint of templateHint says to write in place of the value text. It returns false
-// if the hint leaves a choice.
+// rightTemplate returns the value that templateHint says to write in place of text. It returns false if the hint leaves a
+// choice.
 func rightTemplate(text, found string, rendered bool) (string, bool) {
 	hint := templateHint(text, found, rendered)
 	for _, known := range awsauth.Templates() {

@@ -120,7 +120,7 @@ func givesNodes(group string) func(*awsauth.Entry) bool {
 // checkNodeKind reports each of the kindGroups that a node role loses while its nodes can still log in. The parameters
 // are:
 //   - matches: the entries of the role after the change
-//   - given: the groups that at least one node role still gets
+//   - given: the groups that at least one node role still gets with certainty
 //   - allowed: the removals that the request acknowledges, by [awsauth.PrincipalKey]
 //   - used: the allowed removals that the change needs; checkNodeKind adds to them
 func (p *Pass) checkNodeKind(role awsauth.Principal, matches []*awsauth.Entry, given map[string]bool, allowed map[string]string, used map[string]bool) {

@@ -155,9 +155,9 @@ func (p *Pass) groupsOf(protected access.Protected) []string {
 	return append(slices.Clip(protected.Groups), admins[0])
 }
 
-// checkAccessEntryOf reports the groups that a protected principal lacks because its access entry doesn't give them.
-// The access entry wins over aws-auth, so no change of aws-auth causes or repairs this. For a change, the finding is
-// only a warning. In a document that is evaluated alone, it has the rule's severity.
+// checkAccessEntryOf reports the groups and the rights of an admin that a protected principal lacks because its access
+// entry doesn't give them. The access entry wins over aws-auth, so no change of aws-auth causes or repairs this. For a
+// change, the finding is only a warning. In a document that is evaluated alone, it has the rule's severity.
 func (p *Pass) checkAccessEntryOf(protected access.Protected) {
 	entry := p.entries.Get(protected.ARN)
 	if entry == nil || p.Change.Operation == Delete {

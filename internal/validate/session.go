@@ -6,9 +6,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// sessionMaking returns a session name with which the template renders to the text want. It returns false if no session
-// name does so. A session name has 2 to 64 letters, digits and =,.@_+- (STS API reference, AssumeRole). The caller who
-// assumes the role chooses it.
+// sessionMaking returns a session name with which the template renders to the text want. It returns false if there is
+// no such session name. A session name has 2 to 64 letters, digits and =,.@_+- (STS API reference, AssumeRole). The
+// caller who assumes the role chooses it.
 func sessionMaking(template, want string) (session string, ok bool) {
 	at := strings.Index(template, "{{SessionName")
 	if at < 0 || at > len(want) || template[:at] != want[:at] {

@@ -28,8 +28,8 @@ type Verdict struct {
 	// Findings holds all findings in a stable order. Denials come first. Among findings of the same severity, the
 	// faults of the document come before the losses and gains that they cause. The other findings are sorted by position.
 	Findings []Finding
-	// WouldDeny holds the sorted ids of the rules whose denials became warnings because the change is exempt: it is by
-	// EKS or the guard, it is only observed, or the mode is warn.
+	// WouldDeny holds the sorted ids of the rules whose denials became warnings because the change is exempt: EKS makes
+	// it, the guard restores a version, the change is only observed, or the mode is warn.
 	WouldDeny []string
 	// Changed reports whether the effective access may differ after the change. It is false for an update that keeps
 	// the content of aws-auth.
@@ -71,8 +71,8 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 //
 //   - A denial of a pre-existing document fault becomes a warning, and a pre-existing warning is dropped. So users can
 //     repair a broken map step by step.
-//   - A denial becomes a warning if a requester with the right to do so breaks the glass, if EKS or the guard itself
-//     makes the request, if the request came on the observing path, or if the mode is warn.
+//   - A denial becomes a warning if a requester with the right to do so breaks the glass, if EKS makes the request, if
+//     the guard restores a version, if the request came on the observing path, or if the mode is warn.
 //
 // A fault is pre-existing in these cases:
 //
@@ -83,7 +83,7 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 // The access that an element gives is pre-existing only if the same principal had it before. The faults of a rule with
 // [Rule.AlwaysNew] are never pre-existing.
 //
-// A rule that panics denies the change.
+// A panic of a rule counts as a denial.
 func Evaluate(c Change, policy Policy) Verdict {
 	return NewEvaluation(c, policy).Verdict(Answers{IAM: c.IAM, BreakGlass: c.Requester.BreakGlass})
 }
@@ -157,8 +157,9 @@ func (j *ruleRun) runRules(scope Scope, with *Pass) []Finding {
 	return findings
 }
 
-// guard runs a function. If the function panics, guard records a denial with the id of the rule and returns false. So a
-// rule that fails refuses the change.
+// guard runs a function. If the function panics, guard records a denial with the id of the rule and returns false. The
+// denial counts like that of a rule: it refuses the change, unless the change is exempt or the requester breaks the
+// glass.
 func (j *ruleRun) guard(rule string, run func()) (ok bool) {
 	defer func() {
 		panicked := recover()

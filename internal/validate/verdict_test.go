@@ -9,8 +9,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestPanicInARule checks that a rule that panics denies the change, and that the other rules still report. Only an
-// override that overrules denials overrules this denial. The test is not parallel, because it replaces a rule's check.
+// TestPanicInARule checks that a rule that panics denies the change, and that the verdict names the rule. The denial
+// becomes a warning like any other: by break-glass, for EKS and in mode warn. The test is not parallel, because it
+// replaces a rule's check.
 func TestPanicInARule(t *testing.T) {
 	broken := validate.Rules()[0]
 	check := broken.Check
