@@ -28,10 +28,10 @@ type AccessChange struct {
 	InstancesOnly bool
 }
 
-// DiffAccess compares the effective access of two versions. It returns the principals in the order of the old version,
-// then the new principals in the order of the new version, then the accounts that the change removes, then the accounts
-// that it adds. It leaves out a principal if both versions have the same number of entries for it, with the same
-// usernames and sets of groups in the same order.
+// DiffAccess compares the effective access of two versions. First come the principals of the old version, in its order.
+// Then come the principals that only the new version has, in its order, the accounts that the change removes, and the
+// accounts that it adds. DiffAccess leaves out a principal if both versions have the same number of entries for it,
+// with the same usernames and sets of groups in the same order.
 func DiffAccess(before, after *Map) []AccessChange {
 	var changes []AccessChange
 	for _, p := range before.Principals() {

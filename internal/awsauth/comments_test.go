@@ -7,8 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestWithoutComments holds: only comments are replaced, and every other character keeps its place. In the wanted texts
-// an underscore stands for each replaced character.
+// TestWithoutComments checks that only comments are replaced, and that every other character keeps its place. In the
+// wanted texts an underscore stands for each replaced character.
 func TestWithoutComments(t *testing.T) {
 	for text, want := range map[string]string{
 		"a: b\n":                          "a: b\n",

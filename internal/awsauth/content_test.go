@@ -43,8 +43,8 @@ func TestSameContentIsSymmetric(t *testing.T) {
 	}
 }
 
-// TestNamesIgnoresUsernames holds: an ARN in a username is not a text that the authenticator should read as an ARN.
-// Another place of the same ARN counts.
+// TestNamesIgnoresUsernames checks that Names doesn't count an ARN in a username, because the author didn't mean it as
+// the ARN of an entry. The same ARN in another place counts.
 func TestNamesIgnoresUsernames(t *testing.T) {
 	const (
 		arn      = account + "role/ci"
@@ -73,7 +73,7 @@ func TestNamesIgnoresUsernames(t *testing.T) {
 	}
 }
 
-// TestSortErrors holds for errors without a position, too.
+// TestSortErrors checks that SortErrors sorts by line and column, and puts errors without a position first.
 func TestSortErrors(t *testing.T) {
 	at := func(line, column int) error {
 		return fmt.Errorf("in the file: %w", &awsauth.ManifestError{Line: line, Column: column, Err: errors.New("x")})
@@ -91,8 +91,8 @@ func TestSortErrors(t *testing.T) {
 	}
 }
 
-// TestBinaryValuesAreComparedDecoded holds: if a key occurs twice, the value in force has the position of the key that
-// the authenticator reads.
+// TestBinaryValuesAreComparedDecoded checks the position of a key that occurs twice: it is that of the occurrence that
+// the authenticator reads, even if a value has the tag !!binary.
 func TestBinaryValuesAreComparedDecoded(t *testing.T) {
 	const wrong = "!!binary d3Jvbmc=" // wrong
 	text := "- rolearn: " + account + "role/a\n  username: right\n  USERNAME: " + wrong + "\n  groups: [right]\n  GROUPS: [" + wrong + "]\n" +

@@ -47,8 +47,8 @@ func ParseManifests(src []byte) ([]Manifest, []error) {
 	return manifests, errs
 }
 
-// SortErrors sorts the errors of a file by line and column. Errors that neither are nor wrap a [*ManifestError] have no
-// position, and come first.
+// SortErrors sorts the errors of a file by line and column. Only a [*ManifestError], or an error that wraps one, has a
+// position. Other errors come first.
 func SortErrors(errs []error) {
 	position := func(err error) (line, column int) {
 		if e, ok := errors.AsType[*ManifestError](err); ok {

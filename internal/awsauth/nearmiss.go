@@ -279,8 +279,8 @@ func placeOf(raw string, at int) string {
 	return "in a line that is not the ARN of an entry"
 }
 
-// Names reports whether the text of a section holds an ARN, in an element or in a comment. The beginning of a longer
-// ARN does not count, and neither does an ARN in the username of an element.
+// Names reports whether the text of any section holds an ARN, in an element or in a comment. The beginning of a longer
+// ARN does not count. An ARN in the username of an element does not count.
 func (d *Document) Names(arn string) bool {
 	if d.folded == "" {
 		var b strings.Builder

@@ -148,8 +148,8 @@ func (o *outliner) span(n *yaml.Node, after int) *Span {
 	return s
 }
 
-// item returns the span of an element of a list or of a key of a mapping. after is the end of the node before it. It
-// returns nil if it can't find the end of the node.
+// item returns the span of n, an element of a list or a key of a mapping. after is the end of the node before n. item
+// returns nil if it can't find the end of n.
 func (o *outliner) item(parent *Span, n *yaml.Node, after int) *Span {
 	at := o.skip(after, "")
 	if parent.Flow {
@@ -174,8 +174,8 @@ func (o *outliner) item(parent *Span, n *yaml.Node, after int) *Span {
 	return s
 }
 
-// value returns the span of the value of a key that ends at the offset after. It returns nil if it can't find the end
-// of the value.
+// value returns the span of n, the value of a key. after is the offset at which the key ends. value returns nil if it
+// can't find the end of n.
 func (o *outliner) value(n *yaml.Node, after int) *Span {
 	at := o.skip(after, "")
 	if hasByte(o.text, at, ':') {
@@ -184,8 +184,8 @@ func (o *outliner) value(n *yaml.Node, after int) *Span {
 	return o.span(n, after)
 }
 
-// skip returns the first offset from at on that is not in white space or a comment and does not hold one of the
-// characters in more.
+// skip returns the offset of the first character, from the offset at on, that is not white space, not in a comment
+// and not one of the characters in more.
 func (o *outliner) skip(at int, more string) int {
 	for at < len(o.text) {
 		n := max(blankLen(o.text, at), breakLen(o.text, at))

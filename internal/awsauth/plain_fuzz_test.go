@@ -46,7 +46,7 @@ func describeDocument(d *awsauth.Document) (all described) {
 }
 
 // FuzzPlain checks that a text of the plain form gives the same document with both node trees: the one that is built on
-// demand, and the one that is built at once. Neither document may have a fault.
+// demand, and the one that is built at once.
 func FuzzPlain(f *testing.F) {
 	for _, objects := range caseObjects(f) {
 		for _, o := range objects {

@@ -166,9 +166,9 @@ func matchesTemplate(template, text string) bool {
 
 // matchesParts reports whether a text consists of the parts, in their order, with one text between two parts. isValue
 // must return true for each text between parts, and must check each character of a text on its own. So matchesParts
-// doesn't have to try several places for a part. If isValue accepts every character of the part, the first place leaves
-// the most text for the parts after it. Otherwise the first character that isValue doesn't accept must stand in the
-// part, so the part has only one place.
+// tries only the first place of each part. If isValue accepts every character of the part, the first place leaves the
+// most text for the parts after it. Otherwise the part has a character that isValue doesn't accept. No value may hold
+// this character, so a later place can't match.
 func matchesParts(parts []string, text string, isValue func(string) bool) bool {
 	last := len(parts) - 1
 	text, ok := strings.CutPrefix(text, parts[0])

@@ -128,7 +128,7 @@ func (f Field) foldedLines() (start, end int, ok bool) {
 }
 
 // cutDash returns the text after a dash and a space, or after a typographic character in place of a dash. It returns
-// false if the text begins with neither.
+// false if the text begins with another character.
 func cutDash(text string) (rest string, ok bool) {
 	if rest, ok := strings.CutPrefix(text, "- "); ok {
 		return rest, true

@@ -14,8 +14,8 @@ import (
 // these bytes (Go, encoding/json, Marshal).
 const ReplacementCharacter = "\ufffd"
 
-// errMayHideBytes is the error of a section that [Object.AtWorst] treats as if the authenticator loaded nothing from
-// it.
+// errMayHideBytes is the error of a section that [Object.AtWorst] and [Object.Readings] treat as if the authenticator
+// loaded nothing from it.
 var errMayHideBytes = errors.New("it holds U+FFFD, which may hide a byte that is not UTF-8")
 
 // MayHideBytes reports whether the stored text of a section may hold bytes that are not UTF-8. This is so if the object

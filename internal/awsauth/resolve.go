@@ -158,7 +158,7 @@ func groupSet(groups []string) []string {
 }
 
 // Shadowed reports whether the authenticator never uses this entry, because another entry of the section replaces it.
-// It returns false for an sso element.
+// It returns false for an entry without an ARN, such as an sso element.
 func (e *Entry) Shadowed() bool { return e.ARN != "" && e.shadowedBy != nil }
 
 // ShadowedBy returns the entry that replaces this entry, or nil. The two entries have the same key, but may match
@@ -208,8 +208,8 @@ func (m *Map) matches(key string) []*Entry {
 	return m.sections[MapUsers].keys[key]
 }
 
-// reachable reports whether a caller can have the entry's ARN as canonical ARN. Such an ARN is well-formed, and is
-// neither the ARN of a session nor that of a role with a path.
+// reachable reports whether a caller can have the entry's ARN as canonical ARN. Such an ARN is well-formed. The ARN of
+// a session and the ARN of a role with its path are not reachable.
 func (e *Entry) reachable() bool {
 	arn, err := e.Principal()
 	if err != nil {

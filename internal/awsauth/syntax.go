@@ -157,9 +157,9 @@ func tabHint(indent string) string {
 	return "replace the tab with spaces"
 }
 
-// typographicAt returns the offset of the first typographic character of a line. It returns -1 if the character is
-// neither in the indentation nor directly after it. It ignores a quote after the indentation. indent is the length of
-// the indentation.
+// typographicAt returns the offset of the first typographic character of a line, or -1 if there is none. It also returns
+// -1 if the character stands further right than directly after the indentation, or if it is a quote directly after the
+// indentation. indent is the length of the indentation.
 func typographicAt(line string, indent int) int {
 	at, c, ok := FindTypographic(line)
 	if !ok || at > indent || at == indent && (c.Write == `"` || c.Write == "'") {
