@@ -146,7 +146,7 @@ func (d *decoder) checkARNs(list string, arns []string, session string) {
 	}
 }
 
-// checkOverrides reports groups of every user and groups of service accounts (kubernetes v1.36.3,
+// checkOverrides reports the groups that every user has, and the groups of service accounts (kubernetes v1.36.3,
 // apiserver/pkg/authentication/serviceaccount/util.go). Only a few chosen people should be able to use break-glass.
 func (d *decoder) checkOverrides(groups []string) {
 	for i, group := range groups {

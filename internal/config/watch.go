@@ -12,8 +12,9 @@ import (
 // pod, so another second does not matter. A read of a cached file takes microseconds.
 const DefaultInterval = time.Second
 
-// File is a GuardConfig file that may change. It reads the file periodically. A file watch could lose a notification,
-// and the kubelet replaces symbolic links, which a watch must follow. File does not report a content that lasts less than two reads.
+// File is a GuardConfig file that may change. It reads the file periodically instead of watching it. A watch can lose a
+// notification, and would have to follow the symbolic links that the kubelet replaces. File does not report a content that lasts
+// less than two reads.
 type File struct {
 	// Path is the file's path.
 	Path string

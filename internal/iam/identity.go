@@ -92,9 +92,10 @@ func (c *Client) identitySince(ctx context.Context, since time.Time) (Identity, 
 	return got.Identity, problem
 }
 
-// confirmAccount returns nil if the credentials still belong to the principal's account. The caller calls it after IAM did not find the
-// principal. The SDK renews credentials while the guard runs, and if the new credentials belong to another account, IAM can't find the
-// principal. The error says that the account has changed, or why the account is unknown. since is when the lookup began.
+// confirmAccount returns nil if the credentials still belong to the principal's account. It also returns nil for a principal of another
+// account, because the lookup then used a configured role of that account. The caller calls it after IAM did not find the principal. The
+// SDK renews credentials while the guard runs, and if the new credentials belong to another account, IAM can't find the principal. The
+// error says that the account has changed, or why the account is unknown. since is when the lookup began.
 func (c *Client) confirmAccount(ctx context.Context, self Identity, p awsauth.ARN, since time.Time) *awsapi.Error {
 	if p.Account != self.Account {
 		return nil // the lookup used a configured role, which always belongs to p.Account

@@ -8,8 +8,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
 )
 
-// sharedTimeout limits the duration of a shared call, because the end of a caller's context doesn't cancel such a call.
-// It is the longest time that the SDK needs for all attempts.
+// sharedTimeout limits the duration of a shared call, because the end of a caller's context doesn't cancel such a call. It
+// is the sum of the time limits of all attempts.
 const sharedTimeout = awsapi.MaxAttempts * awsapi.RequestTimeout
 
 // singleFlight shares one call between concurrent callers with the same key. The zero value is ready for use.

@@ -24,8 +24,8 @@ func NewKeyThrottle(interval time.Duration, now func() time.Time) *KeyThrottle {
 	return &KeyThrottle{interval: interval, seen: cache.NewLRUExpireCacheWithClock(maxKeys, clock(now))}
 }
 
-// Allow reports whether the caller may log a message with this key now. It allows at most maxKeys different keys in an
-// interval.
+// Allow reports whether the caller may log a message with this key now. It allows each key once in an interval, and at
+// most maxKeys different keys.
 func (t *KeyThrottle) Allow(key string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -73,7 +73,7 @@ func (m *Monitor) lookUp(ctx context.Context) {
 	}
 }
 
-// isDue reports whether lookups that last began at the time last are due again. Zero means that they never began.
+// isDue reports whether the next lookups are due. last is the time at which the last lookups began, or zero if there were none.
 func (m *Monitor) isDue(last time.Time) bool {
 	return last.IsZero() || m.o.Now().Sub(last) >= m.o.Timing.Principals
 }

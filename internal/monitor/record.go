@@ -19,8 +19,8 @@ type baseline struct {
 	nodeRoles map[string]string // ARNs of the node roles by the stored version and by access entries; the keys are from awsauth.PrincipalKey
 }
 
-// record evaluates the stored version and records metrics. If access was lost since the last call, record writes an Event with the reason
-// loss. If loss is empty, it writes no Event. The caller holds the lock.
+// record evaluates the stored version and records metrics. If access was lost since the last call, the leader writes an Event with the
+// reason loss. If loss is empty, it writes no Event. The caller holds the lock.
 func (m *Monitor) record(loss kube.Reason) {
 	if m.unknown = m.isUnknown(); m.unknown {
 		m.o.Recorder.StoredUnknown()
@@ -83,7 +83,8 @@ func (m *Monitor) logOnlyAWSAuth(arns []string) {
 	}
 }
 
-// losesProtected reports whether a protected principal lacks a group or the rights of an admin in after, but lacked nothing in b.
+// losesProtected reports whether after has a protected principal that lacks a group or the rights of an admin, although the same
+// principal lacked nothing in b.
 func (b *baseline) losesProtected(after *baseline) bool {
 	return slices.ContainsFunc(after.missing, func(arn string) bool { return !slices.Contains(b.missing, arn) })
 }

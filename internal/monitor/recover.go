@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// errPanicked replaces the value of a panic, because this value may contain a part of aws-auth. The guard never logs that value.
+// errPanicked replaces the value of a panic, because this value may contain a part of aws-auth. The monitor never logs that value.
 var errPanicked = errors.New("the guard failed; its log has the stack")
 
 // recoverPanic runs a task on the stored object and returns the error of the task. If the task panics, recoverPanic logs the stack and

@@ -100,8 +100,9 @@ func (m *Monitor) report(b *bypass) {
 	m.o.Events.Warn(kube.Bypassed, "a stored change by "+manager+" bypassed the guard, which would have refused it: "+strings.Join(b.rules, ", "))
 }
 
-// reportEarlier reports the bypasses that this process observed before it became the leader. It leaves out those that are in the history,
-// because the previous leader has reported them.
+// reportEarlier reports the bypasses that this process observed before it became the leader. It leaves out bypasses older than
+// unreportedFor. It also leaves out those that are in the history, because the previous leader has reported them. If it can't read the
+// history, it reports all the others.
 func (m *Monitor) reportEarlier(ctx context.Context) {
 	m.mu.Lock()
 	list := m.unreported

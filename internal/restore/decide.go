@@ -26,7 +26,7 @@ const (
 	// maxAge is how long after a loss the guard may restore. After a longer time people may rely on the stored version. The limit
 	// per hour can prevent a restore for an hour, and maxAge leaves time for an attempt after that.
 	maxAge = limitWindow + 15*time.Minute
-	// retryAfter is the time between two attempts to replace the same version, after the API server refused the first attempt.
+	// retryAfter is the minimum time between two attempts to replace the same version, if the first attempt failed.
 	retryAfter = time.Minute
 	// clockSkew is the maximum difference between the clocks of two replicas.
 	clockSkew = 5 * time.Second

@@ -80,8 +80,9 @@ func (a *Authority) Sign(now time.Time, lifetime time.Duration, names []string) 
 	return &Leaf{tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, a.Cert}, nil
 }
 
-// checkSigns signs a test certificate for these names and verifies it, at a time when the CA is valid. It returns an error if the
-// CA may not sign, or is constrained to other names or other uses. A CA from [NewAuthority] always passes.
+// checkSigns signs a test certificate for these names, and verifies it for the first name at a time when the CA is valid. It
+// returns an error if the CA may not sign, or is constrained to other names or other uses. A CA from [NewAuthority] always
+// passes.
 func (a *Authority) checkSigns(names []string) error {
 	leaf, err := a.Sign(a.Cert.NotBefore, time.Hour, names)
 	if err != nil {

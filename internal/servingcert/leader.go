@@ -40,7 +40,7 @@ func (o objects) same(other objects) bool {
 		(o.config == nil || o.config.ResourceVersion == other.config.ResourceVersion)
 }
 
-// leaderState is the state of a replica while it is the leader. This time is the leader's term.
+// leaderState is the state of a replica during a term, the time for which it is the leader.
 type leaderState struct {
 	inTerm           bool         // the leader has read the objects since its term began
 	secrets, bundles writeLimiter // limit the writes of the Secret and of the caBundles
@@ -107,6 +107,7 @@ func (m *SelfManaged) reconcileObjects(ctx context.Context, seen objects) (objec
 //   - The Secret is missing.
 //   - seen differs from the objects after the last successful reconcile.
 //   - seen needs a write.
+//   - The guard doesn't own the configuration, or can't compute the next state of the Secret.
 func (m *SelfManaged) due(now time.Time, seen objects) bool {
 	if !m.leader.inTerm || now.Sub(m.leader.at) >= readEvery || !m.leader.stored.same(seen) || seen.secret == nil {
 		return true

@@ -10,7 +10,7 @@ import (
 // another machine's clock wrote those. Observed is not safe for concurrent use.
 type Observed struct {
 	published      []*x509.Certificate  // CAs that at least one caBundle holds
-	serving        []*x509.Certificate  // CAs of the last state with a usable CA; replicas may serve with each of them
+	serving        []*x509.Certificate  // CAs that replicas may serve with; see RecordWritten and RecordSeen
 	inherited      []*x509.Certificate  // CAs that a caBundle held when the leader's term began; nil after the leader has stored a state
 	publishedSince map[string]time.Time // the time since which every caBundle has held a CA, by CA
 	stored         State                // the last observed state of the Secret
@@ -42,15 +42,16 @@ func (m *Observed) Observe(now time.Time, s State, bundles [][]*x509.Certificate
 }
 
 // RecordWritten records a state that this process has stored as the leader. Replicas may serve with each CA of this state.
+// RecordWritten ignores a state without a usable CA.
 func (m *Observed) RecordWritten(now time.Time, s State) {
 	if s = s.usable(now); len(s.authorities()) > 0 {
 		m.serving, m.inherited = s.certificates(), nil
 	}
 }
 
-// RecordSeen records a state that another process has stored. Replicas may serve with each CA of this state. They may
-// also serve with a CA that the Secret no longer holds but a caBundle still holds: the leader removes a CA from both
-// objects, so another client may have removed this one from the Secret.
+// RecordSeen records a state that another process has stored. Replicas may serve with each CA of this state. They may also
+// serve with a CA of an earlier state that a caBundle still holds. The leader would have removed this CA from the
+// caBundles, too, so another client may have removed it from the Secret. RecordSeen ignores a state without a usable CA.
 func (m *Observed) RecordSeen(now time.Time, s State) {
 	if s = s.usable(now); len(s.authorities()) > 0 {
 		m.serving = union(now, s.certificates(), intersection(m.serving, m.published))
