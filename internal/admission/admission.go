@@ -7,7 +7,7 @@
 //
 // ServeHTTP replaces the webhook.Admission of controller-runtime. That handler reads any number of bodies of up to 7 MiB, and
 // evaluates any number of reviews at the same time. It also refuses every request that it can't decode, even a request by
-// EKS. Package server explains why the webhook doesn't use the http.Server of controller-runtime.
+// EKS. Package server explains why the webhook doesn't use the webhook.Server of controller-runtime.
 package admission
 
 import (
@@ -42,8 +42,8 @@ type Recorder interface {
 	Reviewed(operation, verdict string, dryRun bool, took time.Duration)
 	// Rejected counts one rule that refused a request. The Handler calls it once for each such rule.
 	Rejected(rule, operation string, dryRun bool)
-	// WouldDeny counts a rule that denies the request while the guard admits it: in mode warn, or because the guard never
-	// refuses the requester.
+	// WouldDeny counts a rule that denies the request while the guard admits it: in mode warn, on the observing path, for a
+	// request by EKS, or for a restore by the guard.
 	WouldDeny(rule string, dryRun bool)
 	// Overridden counts a request that uses an override. The kind is break-glass or allow-removal.
 	Overridden(kind string, dryRun bool)
@@ -63,12 +63,13 @@ type Options struct {
 	Policy func() validate.Policy
 	// Recorder counts the reviews. By default reviews aren't counted.
 	Recorder Recorder
-	// Logger receives one line for each review. The line never contains an object. By default nothing is logged.
+	// Logger receives a line for each review, and further lines about failures. No line contains an object. By default
+	// nothing is logged.
 	Logger *slog.Logger
 	// Now is the clock for durations of reviews and for the expiry of overrides. The default is time.Now.
 	Now func() time.Time
-	// Directory looks up the principals that a change adds, if the policy requires it. Without a Directory the guard
-	// doesn't check whether principals exist.
+	// Directory looks up the principals that a change adds, or to which it gives another group or username, if the
+	// policy requires it. Without a Directory the guard doesn't check whether principals exist.
 	Directory Directory
 	// Authorizer reports whether a requester has the RBAC right "break-glass". The Handler asks it only if the policy
 	// accepts that right. Without an Authorizer the right is unknown.

@@ -7,12 +7,13 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// limiter is a weighted semaphore that also limits each source address. The granted weights of one source address are at
-// most share in sum.
+// limiter is a weighted semaphore that also limits each source address. The requests of one source address together hold at
+// most share.
 //
 // A request first acquires its weight from the semaphore of its source address, and then from the common semaphore. Both
-// semaphores grant weights in the order of the requests. So at any time each source address waits for at most one share of
-// the common semaphore. A request of another source address waits at most until each source address has released one share.
+// semaphores grant weights in the order of the requests. So the requests of one source address together hold or await at
+// most one share of the common semaphore. A request of another source address waits at most until each other source address
+// has released the weights that it holds, and those for which it waits ahead of this request.
 type limiter struct {
 	all   *semaphore.Weighted // the common semaphore
 	share int64               // the size of the semaphore of a source address

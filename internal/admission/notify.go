@@ -6,9 +6,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// Notifier receives all refused requests, and the admitted requests that change effective access or use an override. It
-// receives no dry runs. Its methods must not block. The Handler calls them concurrently. Any client of the port can cause
-// a call with forged data, so no decision may depend on these calls.
+// Notifier receives all refused requests, and the admitted requests that change the content of aws-auth or use an
+// override. It receives no dry runs. Its methods must not block. The Handler calls them concurrently. Any client of the
+// port can cause a call with forged data, so no decision may depend on these calls.
 type Notifier interface {
 	// Admitted reports an admitted change and the kinds of overrides that the change used.
 	Admitted(at time.Time, requester string, overrides []string)
@@ -25,7 +25,7 @@ func (silentNotifier) Admitted(time.Time, string, []string) {}
 func (silentNotifier) Refused(string, []string)             {}
 
 // notify tells the Notifier about a review. It does nothing for a dry run, for a request about another object, and for an
-// admitted request that neither changes effective access nor uses an override.
+// admitted request that keeps the content of aws-auth and uses no override.
 func (h *Handler) notify(r *request, o *outcome) {
 	if r.dryRun || o.verdict == outcomeSkipped {
 		return

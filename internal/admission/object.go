@@ -35,8 +35,8 @@ type ownerReference struct {
 	UID  string `json:"uid"`
 }
 
-// decode converts an object of a request into the form that the rules evaluate. Of the annotations it keeps those of
-// the guard. field is the name of the object in the request, for errors: object or oldObject.
+// decode converts an object of a request into the form that the rules evaluate. It keeps only the annotations of the
+// guard. field is the name of the object in the request, for errors: object or oldObject.
 func decode(field string, raw []byte) (*awsauth.Object, error) {
 	c, err := decodeConfigMap(field, raw)
 	if err != nil {

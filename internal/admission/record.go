@@ -17,8 +17,8 @@ import (
 const maxListed = 20
 
 // record counts and logs a review. Of the content of aws-auth it logs only the overrides, and the principals that gain
-// or lose groups or access. Of another object it logs only the kind, the namespace and the name. record doesn't count a
-// self-test.
+// or lose groups or access. Of another object it logs only the resource, the namespace, the name and the subresource.
+// record doesn't count a self-test.
 func (h *Handler) record(ctx context.Context, req *request, o *outcome) {
 	level, took := slog.LevelInfo, h.now().Sub(req.time)
 	if req.selfTest {

@@ -80,9 +80,8 @@ func (r *request) change() (c validate.Change, err error) {
 	return c, nil
 }
 
-// isAboutAWSAuth reports whether the request is about aws-auth. It returns an error for a request without a uid, for a
-// request that names neither a resource nor a kind, and for a request about a ConfigMap of kube-system whose name it can't
-// find out.
+// isAboutAWSAuth reports whether the request is about aws-auth. It returns an error if the request has no uid, or if it
+// lacks both a resource and a kind. It also returns an error for a ConfigMap of kube-system if it can't find out the name.
 func (r *request) isAboutAWSAuth() (bool, error) {
 	if r.UID == "" {
 		return false, errors.New("the review has no request, or its request has no uid")

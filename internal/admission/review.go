@@ -32,7 +32,7 @@ type outcome struct {
 	verdict   string   // allow, warn, deny, error or skipped
 	rules     []string // ids of the rules with findings
 	denied    []string // ids of the rules that refused the request
-	wouldDeny []string // ids of the rules that deny a request that the guard admits: in mode warn, or for a requester that it never refuses
+	wouldDeny []string // ids of the rules that deny a request that the guard admits all the same; see Recorder.WouldDeny
 	overrides []validate.Override
 	changed   bool // effective access may have changed
 	access    []awsauth.AccessChange
@@ -151,9 +151,9 @@ func respond(r *request, v validate.Verdict) outcome {
 	return o
 }
 
-// failed returns the outcome of a request that the guard could not evaluate. The outcome refuses the request. A request that
-// the guard must never refuse is admitted. The verdict is "error" in both cases, so that a failure of the guard doesn't look
-// like a warning of a rule.
+// failed returns the outcome of a request that the guard could not evaluate. The outcome refuses the request, unless the
+// guard must never refuse it. The verdict is "error" in both cases, so that a failure of the guard doesn't look like a
+// warning of a rule.
 func failed(r *request, err error) outcome {
 	rules := []string{validate.InternalError}
 	o := outcome{verdict: outcomeError, rules: rules, err: err}

@@ -79,7 +79,7 @@ func New(rules []string) *Recorder {
 		}, []string{"kind", "dry_run"}),
 		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_rule_panics_total",
-			Help: "Panics by rule. The guard refused the review in which a panic occurred. The rule internal-error means a panic outside of the rules.",
+			Help: "Panics by rule. A panic of a rule counts as a denial of the change. The rule internal-error means a panic outside of the rules, which does not always refuse a change.",
 		}, []string{"rule"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "awsauth_guard_review_duration_seconds",

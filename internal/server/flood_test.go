@@ -35,9 +35,9 @@ const (
 	// quietTimeout is how long a review by a process without a flood may take. If it takes longer, the machine is so busy
 	// with other work that the reviews of the same round say nothing about the flood. On an idle machine it takes 10 ms.
 	quietTimeout = apiTimeout / 4
-	// slowdown is how much longer than apiTimeout a review during a flood may take, as a multiple of the time of the review by
-	// the process without a flood. With quietTimeout it allows at most 30 s, the longest time that the API server can wait
-	// (Kubernetes API reference, ValidatingWebhook, timeoutSeconds). On an idle machine it allows 0.2 s more.
+	// A review during a flood may take apiTimeout plus slowdown times the time of the review by the process without a flood.
+	// That review takes at most quietTimeout, so the sum is at most 30 s, the longest time that the API server can wait
+	// (Kubernetes API reference, ValidatingWebhook, timeoutSeconds). On an idle machine slowdown adds 0.2 s.
 	slowdown = 20
 	// maxRepeated limits the rounds that don't count. After them the test fails, because the machine is too busy.
 	maxRepeated = 50

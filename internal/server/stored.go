@@ -31,7 +31,7 @@ import (
 type stored struct {
 	notifier admission.Notifier
 	self     func() string // username of this process at the API server; empty while it is unknown
-	// authorizer asks the API server for rights. It is nil for a process that doesn't call the API server.
+	// authorizer asks the API server for rights. It is nil for a process without --state.
 	authorizer admission.Authorizer
 	// replaced returns the versions that were stored a short time ago.
 	replaced     func(time.Time) []*awsauth.Object
