@@ -54,7 +54,8 @@ func Parse(name string, src []byte) (*Config, error) {
 	return c, nil
 }
 
-// parse decodes the text of a file of a kind into the struct that c points to, and calls check with the decoder. The error is as for [Parse].
+// parse decodes src into the struct that c points to, and calls check with the decoder. kind is the kind that the file must have. name and
+// the error are as for [Parse].
 func parse(name string, src []byte, kind string, c any, check func(*decoder)) error {
 	d := &decoder{file: name, kind: kind, lines: map[string]int{}}
 	if root := d.decodeDocument(src); root != nil && !d.reportOtherKind(root) {

@@ -66,7 +66,8 @@ func (l *Log) Newest() (Version, bool) {
 // order in which the API server stored them.
 //
 // If this or another process has appended the same version before, Append doesn't add it again, and added is false. number is
-// then the number of the earlier version, or 0 if Write has removed that version.
+// then the number of the earlier version, or 0 if Write has removed that version. Without a resourceVersion, v is the same
+// version if the newest one has the same content.
 func (l *Log) Append(v Version) (number int, added bool) {
 	v.Manager, v.ResourceVersion = truncate(v.Manager), truncate(v.ResourceVersion)
 	if text, err := json.Marshal(v.Cluster); err != nil || len(text) > maxCluster {

@@ -94,8 +94,8 @@ func (v *Version) Object() *awsauth.Object {
 // Restorable reports whether the version has a content that can be restored.
 func (v *Version) Restorable() bool { return !v.Deleted && !v.Truncated }
 
-// Good reports whether a rollback may choose the version automatically. The content of such a version is stored, and its change
-// neither bypassed the guard nor locked out people or all nodes.
+// Good reports whether a rollback may choose the version automatically. The content of such a version is stored, its change didn't
+// bypass the guard, and the change locked out no people and not all nodes.
 func (v *Version) Good() bool { return v.Restorable() && v.Origin != Bypassed && len(v.Lost) == 0 }
 
 // Hash returns the SHA-256 of the content of a ConfigMap, in hexadecimal. The input of the hash is the sorted keys with

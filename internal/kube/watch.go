@@ -28,8 +28,9 @@ type Change[T any] struct {
 	Gap bool
 }
 
-// Watch is an informer of one object. It calls its handler for every version in order. The first Change has the version that is
-// stored when the watch begins. If the object doesn't exist at that time, the Object of the first Change is nil.
+// Watch is an informer of one object. It calls its handler for every version that it receives, in order; see Change.Gap. The
+// first Change has the version that is stored when the watch begins. If the object doesn't exist at that time, the Object of the
+// first Change is nil.
 type Watch[T any] struct {
 	resource string
 	handle   func(Change[T])
@@ -162,8 +163,8 @@ func (w *Watch[T]) recordError(ctx context.Context, err error) {
 	}
 }
 
-// recordList stores the version in a list if the handler has not received this version yet. The watch may have missed versions
-// before this version.
+// recordList remembers the resourceVersion of the object in a list, if the handler has not received this version yet. The watch
+// may have missed versions before this version.
 func (w *Watch[T]) recordList(list runtime.Object) {
 	version := ""
 	_ = meta.EachListItem(list, func(item runtime.Object) error { // the function returns no error
