@@ -12,8 +12,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// createAccessEntry returns the commands that create an access entry with the access that the entry e of aws-auth gives the principal. EKS refuses
-// groups that begin with system:, so an access policy replaces system:masters. The policy of a preset replaces the groups of the preset.
+// createAccessEntry returns the commands that create an access entry for the principal. The access entry gives the access of e, an entry of
+// aws-auth. EKS refuses groups that begin with system:, so an access policy replaces system:masters. The policy of a preset replaces the groups of
+// the preset. For an account of mapAccounts the result is a shell comment, because EKS has no access entries for accounts.
 func createAccessEntry(o *editOptions, e awsauth.Entry, p principal, chosen preset) string {
 	if p.id != "" {
 		return "# access entries have no counterpart of mapAccounts: create one for each principal of " + p.id
@@ -32,7 +33,8 @@ func createAccessEntry(o *editOptions, e awsauth.Entry, p principal, chosen pres
 	return command + associatePolicy(o, p, principalWithPath(p), policy)
 }
 
-// entryRights returns the groups and the access policy of an access entry in place of those of an entry of aws-auth.
+// entryRights returns the groups and the access policy with which an access entry replaces the groups of e, an entry of aws-auth. policy is
+// empty if the access entry needs none.
 func entryRights(e awsauth.Entry, chosen preset) (groups []string, policy string) {
 	policy = chosen.policy
 	if slices.Contains(e.Groups, access.Masters) {
@@ -42,8 +44,8 @@ func entryRights(e awsauth.Entry, chosen preset) (groups []string, policy string
 }
 
 // accessEntryCommand returns the commands that give the principal the wanted access by an access entry. old is the access entry that the
-// principal has, or nil. The result is empty if old gives this access already. EKS can't change the type of an access entry, so the commands
-// replace one of another type.
+// principal has, or nil. The result is empty if old gives this access already. EKS can't change the type of an access entry. So the commands
+// delete an access entry of another type, and create a new one.
 func (o *addOptions) accessEntryCommand(old *access.AccessEntry, who principal) string {
 	e, chosen, cluster := o.wanted(who), presets[o.preset], o.awsCluster()
 	if old == nil {
@@ -79,7 +81,8 @@ func entryGroups(groups []string) []string {
 	return slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "" || access.ReservedPrefix(g) != "" })
 }
 
-// noteReserved tells the user which username and groups the commands for an access entry leave out. An access policy replaces system:masters.
+// noteReserved tells the user which username and groups the commands for an access entry leave out. It doesn't name system:masters, because an
+// access policy replaces this group.
 func (a *app) noteReserved(username string, groups []string) {
 	if access.ReservedPrefix(username) != "" {
 		a.note("EKS refuses the username %s in an access entry; the command leaves it out", username)
@@ -111,8 +114,8 @@ func (e *editRun) accessEntry(p principal) *access.AccessEntry {
 	return nil
 }
 
-// accessEntryOf returns the access entry of the first of the principals that has one in the cluster. It tells the user and returns false if
-// none has one.
+// accessEntryOf returns the first of the principals that has an access entry in the cluster. arn is the ARN in the access entry, quoted for a
+// shell. If no principal has an access entry, accessEntryOf prints a note and returns false.
 func (e *editRun) accessEntryOf(named []principal) (p principal, arn string, found bool) {
 	var names []string
 	for _, p := range named {

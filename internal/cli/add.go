@@ -157,8 +157,7 @@ func (o *addOptions) check(cmd *cobra.Command, args []string) (principal, error)
 	return o.parse(args[0], args[1])
 }
 
-// wanted returns the entry that the preset and the flags describe. If they name no username, the entry has the default username of the
-// principal.
+// wanted returns the entry that the preset and the flags describe. If they name no username, a role or user gets its default username.
 func (o *addOptions) wanted(p principal) awsauth.Entry {
 	chosen := presets[o.preset]
 	e := awsauth.Entry{Section: p.section(), ARN: p.String(), Username: o.username, Groups: union(chosen.groups, o.groups)}
@@ -206,7 +205,8 @@ func (a *app) add(ctx context.Context, o *addOptions, who principal) error {
 	return e.run(ctx)
 }
 
-// noteAdded prints how the entry differs from the command line, and what the user must do in addition.
+// noteAdded prints how the ARN of the entry differs from the PRINCIPAL on the command line, and what the user must do in addition to the
+// edit.
 func (a *app) noteAdded(o *addOptions, who principal) {
 	for _, note := range []string{who.note, presets[o.preset].note} {
 		if note != "" {

@@ -8,7 +8,8 @@ import (
 // maxBaseline limits the size of the file of --baseline, in bytes. 200 clusters with 50 rows each take about 8 MiB.
 const maxBaseline = 64 << 20
 
-// readBaseline reads the file of --baseline and decodes it. An error of decode names no file.
+// readBaseline reads the file of --baseline and decodes it. readBaseline adds the name of the file to an error of
+// decode.
 func readBaseline(file string, decode func(src []byte) error) error {
 	f, err := os.Open(file)
 	if err != nil {

@@ -46,9 +46,8 @@ func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	return q, nil
 }
 
-// render returns a resolution in which the templates of the username and groups are rendered for the caller. If no matching entry admits
-// the caller, the result is not mapped. This is so for a caller that is not an EC2 instance, if all matching entries are for EC2
-// instances.
+// render returns a resolution in which the templates of the username and groups are rendered for the caller. If all matching entries
+// admit only EC2 instances and the caller is none, the result is not mapped.
 func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	if len(r.Matches) == 0 {
 		return r

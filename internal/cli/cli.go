@@ -21,7 +21,7 @@ const (
 	statusOK     = 0
 	statusDenied = 1
 	statusFailed = 2
-	// statusUnknown means that a command read several clusters, but one of them or a part of it can't be read.
+	// statusUnknown means that a command reads several clusters, and can't read one of them, or a part of one.
 	statusUnknown = 3
 )
 
@@ -32,7 +32,8 @@ type app struct {
 	stdout, stderr io.Writer
 	status         int
 	warnings       []string // the warnings of the API server that the user has seen
-	// collected gets the errors and notes of one cluster of several. If it is nil, they go to stderr.
+	// collected gets the errors and notes about one cluster of several. If collected is nil, errors and notes go
+	// to stderr.
 	collected *collected
 }
 

@@ -27,7 +27,7 @@ import (
 // --request-timeout, operations have no limit of their own.
 const requestTimeout = 30 * time.Second
 
-// readLive reads aws-auth from the cluster of the current context.
+// readLive reads aws-auth from the cluster that the flags select.
 func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
 	cluster, err := c.connect()
 	if errors.Is(err, errNoContext) {
@@ -68,8 +68,8 @@ func decodeResponse(result rest.Result, into runtime.Object) error {
 type cluster struct {
 	client *rest.RESTClient
 	name   string // the name of the cluster for the output; see clusterFlags.config
-	// limited reports whether the user set --request-timeout, which limits each request, or whether the cluster is one of several, and
-	// --cluster-timeout limits all its requests. Operations then have no limit of their own.
+	// limited reports whether a flag limits the time: --request-timeout limits each request, and --cluster-timeout limits all requests to
+	// one of several clusters. Operations then have no limit of their own.
 	limited bool
 }
 

@@ -104,7 +104,8 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	return a.print(report.Access{Old: from.name, New: to.name, Changes: changes}, &o.format)
 }
 
-// withKeysOf returns the new version with the keys of the old one that it keeps, because it sets only some keys.
+// withKeysOf returns the new version. If the new version sets only some keys, such as a Terraform resource does, the result also
+// has the keys of the old version that this change keeps.
 func withKeysOf(before, after object) object {
 	if after.Lists != "" || after.Write == awsauth.SetsKeys {
 		after.Object = setKeys(before.Object, after.Before, after.Object)
@@ -112,8 +113,8 @@ func withKeysOf(before, after object) object {
 	return after
 }
 
-// accessChanges returns the changes of effective access between two versions. It returns an error if the effective access can't be
-// determined.
+// accessChanges returns the changes of effective access between two versions. It returns an error if a section differs and the
+// authenticator's entries of this section are unknown in one of the versions.
 func accessChanges(before, after object) ([]awsauth.AccessChange, error) {
 	old, now := before.Load(), after.Load()
 	for _, s := range awsauth.Sections() {

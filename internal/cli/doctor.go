@@ -281,7 +281,7 @@ func (a *app) whoami(ctx context.Context, o *doctorOptions) error {
 }
 
 // writeIdentity writes one line with the ARN of the caller, the ARN for aws-auth, and the Kubernetes user. If the user
-// is unknown, the line says why.
+// is unknown, the line names the cause or the next step.
 func (a *app) writeIdentity(r *doctor.Report) error {
 	var parts []string
 	if p := r.Principal; p != nil {

@@ -92,8 +92,8 @@ const editorHead = `# Edit the texts of the sections of aws-auth below. Lines th
 #
 `
 
-// edit opens a version in the editor until the rules admit the text that the user saves. It returns errCancelled if the user saves an empty
-// text or no change.
+// edit opens a version in the editor until the rules admit the text that the user saves, or --force overrides the rules. It returns
+// errCancelled if the user saves an empty text or no change.
 func (ed *editor) edit(ctx context.Context, v editedVersion) (textEdit, error) {
 	original, err := renderSections(v.Data)
 	if err != nil {
@@ -198,8 +198,8 @@ func (ed *editor) open(ctx context.Context, text []byte) ([]byte, error) {
 	return edited, err
 }
 
-// editorCommand returns the command that opens a file in the user's editor. Like kubectl, it runs an editor with quotes in its command by a
-// shell (kubernetes v1.37.2, kubectl/pkg/cmd/util/editor/editor.go).
+// editorCommand returns the command that opens a file in the user's editor. Like kubectl, it uses a shell if the user's command has a quote
+// or a backslash (kubernetes v1.37.2, kubectl/pkg/cmd/util/editor/editor.go).
 func editorCommand(file string) []string {
 	for _, variable := range []string{"KUBE_EDITOR", "EDITOR"} {
 		command := strings.TrimSpace(os.Getenv(variable))

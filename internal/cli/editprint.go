@@ -15,9 +15,9 @@ import (
 // resultDenied is the result of an edit that was not written because the rules, the API server or the user denied it.
 const resultDenied = "denied"
 
-// show evaluates an edit, and prints the changes of access and the findings to w. With -o json it prints nothing, and finish prints them
-// later. It returns false if the rules deny the edit and the user did not set --force. name is the name of the new version in the output.
-// inText reports whether the lines of positions count from the start of a section's text.
+// show evaluates an edit, and prints the changes of access and the findings to w. With -o json it prints only the notes of the edit, and
+// finish prints the rest later. It returns false if the rules deny the edit and the user did not set --force. name is the name of the new
+// version in the output. inText reports whether the lines of positions count from the start of a section's text.
 func (e *editRun) show(w io.Writer, before editedVersion, edit textEdit, after *awsauth.Object, name string, inText bool) (bool, error) {
 	a, o := e.app, e.options
 	verdict := e.evaluate(before, after)
@@ -49,7 +49,8 @@ func (e *editRun) noteAllowRemoval() {
 	e.app.note("the edit sets the annotation %s, because you remove a node role on purpose", validate.AllowRemovalAnnotation)
 }
 
-// refused ends an edit that was not written. It returns err.
+// refused ends an edit that was not written. If err is nil and the edit was denied, it prints the result denied. Otherwise it only
+// returns err.
 func (e *editRun) refused(denied bool, err error) error {
 	if !denied || err != nil {
 		return err
@@ -57,7 +58,8 @@ func (e *editRun) refused(denied bool, err error) error {
 	return e.finish(textEdit{}, resultDenied)
 }
 
-// finish prints the result of the command, such as: configmap/aws-auth edited.
+// finish prints the result of the command, such as: configmap/aws-auth edited. As text it doesn't print the result denied, because the
+// command has already printed an error.
 func (e *editRun) finish(edit textEdit, result string) error {
 	if result == "unchanged" {
 		e.showNotes(edit)

@@ -29,7 +29,8 @@ func editReport(from, to, file string, inText bool, v validate.Verdict) report.F
 	return result
 }
 
-// confirmWrite asks the user at the terminal, and returns true if the answer is yes. If skip is true, it returns true without asking.
+// confirmWrite asks the user at the terminal, and returns true if the answer is yes. For any other answer it sets the exit status to
+// statusDenied. If skip is true, it returns true without a question. Without a terminal it returns an error.
 func (a *app) confirmWrite(question string, skip bool) (bool, error) {
 	if skip {
 		return true, nil
@@ -95,8 +96,8 @@ func (a *app) sendAWSAuth(ctx context.Context, c *cluster, cm *corev1.ConfigMap,
 	return false, err
 }
 
-// requester returns the user as which the API server sees the requests of the client. It returns the zero Requester if the API server
-// doesn't answer; then only the webhook evaluates the rules about the requester.
+// requester returns the user whom the API server sees in the requests of the client. It returns the zero Requester if the API server doesn't
+// answer; then only the webhook evaluates the rules about the requester.
 func (c *cluster) requester(ctx context.Context) validate.Requester {
 	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()

@@ -77,7 +77,9 @@ func (a *app) explain(ctx context.Context, o *explainOptions, arn string) error 
 	return a.print(e, &o.format)
 }
 
-// explainARN resolves an ARN with the aws-auth of an input. It returns an error if the input has no aws-auth or several.
+// explainARN resolves an ARN with the aws-auth of an input. If kubectl can't apply the input, the explanation says that
+// the ARN is not mapped, and why. explainARN returns an error if the input has no aws-auth or several, or if the mapping
+// can't be determined.
 func (a *app) explainARN(in input, arn string) (report.Explanation, error) {
 	if len(in.objects) == 0 && len(in.problems) > 0 && !in.unknown {
 		return unreadableExplanation(arn, in), nil

@@ -32,9 +32,9 @@ var manifestExtensions = []string{".yaml", ".yml", ".json"}
 // for an aws-auth, and prints a note if it finds one.
 var templateExtensions = []string{".tf", ".tofu", ".tpl", ".tftpl", ".tmpl"}
 
-// expandArgs returns the sources for the arguments, in the order of the arguments. For a folder it returns the manifests in the folder.
-// For a pattern that the shell did not expand, it returns the files that match. For the files of a Kustomization, it returns the build of
-// the folder.
+// expandArgs returns the sources for the arguments, in the order of the arguments. For a folder it returns the files that lint reads in
+// the folder. For a pattern that the shell did not expand, it returns the files that match. For the files of a Kustomization, it returns
+// the build of the folder.
 func expandArgs(args []string) []source {
 	var list sources
 	for _, arg := range args {
@@ -79,8 +79,8 @@ func (s *sources) add(more ...source) {
 	}
 }
 
-// listFolder lists the manifests in a folder and its subfolders, sorted by name. It skips hidden folders and node_modules. It doesn't
-// follow links to folders, because they may form a cycle. Only root may be a link to a folder.
+// listFolder lists the files that lint reads in a folder and its subfolders, sorted by name. It skips hidden folders and node_modules.
+// It doesn't follow links to folders, because they may form a cycle. Only root may be a link to a folder.
 func listFolder(root string) []source {
 	var list []source
 	target, err := filepath.EvalSymlinks(root)
@@ -131,8 +131,8 @@ func isFile(name string, entry fs.DirEntry) bool {
 	return err != nil || info.Mode().IsRegular()
 }
 
-// matchPattern lists the files that match a pattern, sorted by name. ** matches any number of folders, but no hidden folder and no
-// node_modules.
+// matchPattern lists the files that match a pattern, sorted by name. ** matches any number of folders. Wildcards match no hidden files
+// and folders, and no node_modules unless the pattern names node_modules. If no file matches, the result is a source with an error.
 func matchPattern(pattern string) []source {
 	names, err := doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly(), doublestar.WithNoHidden(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
 	names = slices.DeleteFunc(names, func(name string) bool {

@@ -59,8 +59,8 @@ Exit status: 0 success or nothing to correct, 1 denied or not confirmed, 2 an er
 	return cmd
 }
 
-// fix returns the edit that corrects the findings of a version of the live object whose hint leaves no choice. The edit has a note for each
-// of them.
+// fix returns an edit of a version of the live object. The edit corrects the findings whose hint leaves no choice, and has a note for each
+// of these findings. fix returns an error if aws-auth does not exist.
 func (e *editRun) fix(v editedVersion) (textEdit, error) {
 	if v.absent {
 		return textEdit{}, fmt.Errorf("nothing to correct: %s", v.name)

@@ -38,7 +38,7 @@ func readGetBaseline(file string) (getBaseline, error) {
 	return b, nil
 }
 
-// accessOf returns the access that the rows of a cluster give, by the keys of principals.
+// accessOf returns the access that the rows of a cluster give or may give, by the keys of principals.
 func accessOf(rows []row) map[string]map[string]bool {
 	known := make(map[string]map[string]bool)
 	for i := range rows {
@@ -70,8 +70,9 @@ func (r *row) accessKey() string {
 	return fmt.Sprintf("%q %q %q %t %t %q %q", r.Username, groups, policies, r.Admin, r.Node, slices.Compact(roles), r.PathsToAdmin)
 }
 
-// compare compares the clusters with the baseline. changed has the keys of the rows in m of principals with an access that the baseline
-// lacks. lost is the number of principals, in all clusters together, that had access in the baseline and have none now.
+// compare compares the clusters with the baseline. changed has the keys of the rows in m whose principals have access that the baseline
+// lacks. lost is the number of principals that had access in the baseline and have none now. A principal that lost its access in two
+// clusters counts twice. Clusters that can't be read don't count.
 func (b getBaseline) compare(m *fleet.Matrix, results []clusterResult[clusterRows]) (changed map[string]bool, lost int) {
 	changed = make(map[string]bool)
 	for i, r := range results {

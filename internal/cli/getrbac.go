@@ -104,8 +104,8 @@ func addRBAC(o *rbac.Objects, object runtime.Object) {
 	}
 }
 
-// decodeRBAC returns the RBAC objects in manifests. It computes the rules of aggregated ClusterRoles. It skips other objects. It returns
-// an error if there are no RBAC objects.
+// decodeRBAC returns the RBAC objects in manifests. It computes the rules of aggregated ClusterRoles, and skips objects of other kinds.
+// It returns an error if a document is not a manifest, or if there are no RBAC objects.
 func decodeRBAC(src []byte) (rbac.Objects, error) {
 	var o rbac.Objects
 	scheme, err := newScheme()
@@ -133,8 +133,9 @@ func decodeRBAC(src []byte) (rbac.Objects, error) {
 	return o, nil
 }
 
-// decodeDocument adds the RBAC objects in a YAML or JSON document to o. inList reports whether the document is an item of a List. A List
-// in a List is an error: kubectl never prints one, and the time to decode nested lists grows with the square of their depth.
+// decodeDocument adds the RBAC objects in a YAML or JSON document to o, and skips objects of other kinds. inList reports whether the
+// document is an item of a List. A List in a List is an error: kubectl never prints one, and the time to decode nested lists grows with
+// the square of their depth.
 func decodeDocument(decoder runtime.Decoder, document []byte, inList bool, o *rbac.Objects) error {
 	object, _, err := decoder.Decode(document, nil, nil)
 	if runtime.IsNotRegisteredError(err) {

@@ -87,7 +87,7 @@ func (s *accessSources) rows(request *rbac.Request) []row {
 	return list
 }
 
-// unreadRow returns the row for a source that can't be read. reason is the reason.
+// unreadRow returns the row for a source that can't be read. reason says why it can't be read.
 func (s *accessSources) unreadRow(source access.Source, place, reason string) row {
 	return row{
 		Source: source, Groups: []string{}, Policies: []string{}, State: access.StateUnknown, Place: place, Reason: reason,
@@ -192,7 +192,7 @@ func administersKubeSystem(policies []access.AccessPolicy) bool {
 }
 
 // mayApply reports whether one of the access policies applies in a namespace. If namespace is empty, it reports whether one applies in the
-// whole cluster. It doesn't know which rights the policy gives, because AWS can change them.
+// whole cluster. It doesn't examine the rights of a policy, because AWS can change these rights.
 func mayApply(policies []access.AccessPolicy, namespace string) bool {
 	return slices.ContainsFunc(policies, func(p access.AccessPolicy) bool {
 		return p.Scope == access.ScopeCluster || slices.ContainsFunc(p.Namespaces, func(pattern string) bool {
@@ -229,7 +229,8 @@ func rendered(names func(func(string) bool) []string, caller awsauth.Caller, tem
 }
 
 // usersOfAccounts returns the usernames in RBAC that callers of an account in mapAccounts can have, by account. The username of such a
-// caller is the caller's ARN. usersOfAccounts leaves out callers to whom another grant applies.
+// caller is the caller's ARN. usersOfAccounts leaves out callers to whom another grant applies. If the access entries can't be read, it
+// doesn't know these callers, and leaves out none.
 func (s *accessSources) usersOfAccounts() map[string][]string {
 	mapped := make(map[string]bool)
 	for i := range s.grants {
@@ -283,8 +284,8 @@ func (r *row) field(name string) string {
 	return r.Place
 }
 
-// selects reports whether the flags select a row. If a flag selects by a field that is unknown in the row, selects assumes that the field
-// has the right value.
+// selects reports whether the flags select a row. If a field that --admins, --nodes or --can needs is unknown in the row, selects assumes
+// that it has the right value. --field-selector compares the fields as the row has them.
 func (o *getOptions) selects(r *row) bool {
 	set := make(fields.Set, len(selectorFields))
 	for _, name := range selectorFields {

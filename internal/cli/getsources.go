@@ -90,8 +90,8 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 	return nil
 }
 
-// readEntriesFile reads the access entries of a cluster from a file. It assumes the authentication mode API_AND_CONFIG_MAP. name is the name
-// of the file for the output.
+// readEntriesFile reads the access entries of a cluster from a file. The file doesn't have the authentication mode, so readEntriesFile
+// assumes API_AND_CONFIG_MAP. name is the name of the file for the output.
 func (a *app) readEntriesFile(file string) (name string, cluster *access.Cluster, err error) {
 	name, src, err := a.readFile(file)
 	if err != nil {
@@ -132,6 +132,7 @@ func (a *app) readAccessFiles(_ context.Context, o *getOptions, s *accessSources
 
 // noteMissingRBAC prints a note if a file lacks a kind of RBAC objects, or a role that a binding names. Kubernetes creates objects of each
 // kind in every cluster (kubernetes v1.36.3, plugin/pkg/auth/authorizer/rbac/bootstrappolicy), so a file without one of them is incomplete.
+// noteMissingRBAC then marks a part of RBAC in s as unread.
 func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
 	var absent []string
 	for _, kind := range []struct {

@@ -26,8 +26,9 @@ type lookedUp struct {
 	err       error
 }
 
-// addStale sets the grants of s, and marks the stale ones. A grant is stale if IAM has no such principal, and an access entry also if
-// markStale finds it stale. If IAM can't answer, the state of the grant is unknown.
+// addStale sets the grants of s, and marks the stale ones. A grant is stale if IAM has no such principal. An access entry is also stale
+// if markStale says so. The state of a grant is unknown if IAM gives no answer, and that of an access entry also if it has no creation
+// time.
 func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	client, err := a.newIAMClient(ctx, config.IAM{})
 	if err != nil {
@@ -65,8 +66,8 @@ const missingInIAM = "IAM has no such principal"
 
 // markStale marks the stale access entries: those whose principal IAM doesn't have, and those that are older than their principal. EKS
 // stores the unique id of the principal when it creates an access entry. So if a principal was deleted and created again, the old access
-// entry matches no caller, although the ARN is the same. found has the results of lookUpPrincipals. unknown has the reasons why it is not
-// known for an access entry. Its keys are results of [access.CallerKey].
+// entry matches no caller, although the ARN is the same. found has the results of lookUpPrincipals. unknown has the access entries of
+// which markStale can't say whether they are stale, each with the reason. The keys of both are results of [access.CallerKey].
 func markStale(entries []access.AccessEntry, found map[string]lookedUp) (unknown map[string]error) {
 	unknown = make(map[string]error)
 	for i := range entries {
@@ -95,8 +96,8 @@ func markStale(entries []access.AccessEntry, found map[string]lookedUp) (unknown
 	return unknown
 }
 
-// lookUpPrincipals looks up the roles and users of the grants in IAM. It leaves out grants with which no caller can log in. It returns
-// the results by the keys of the grants.
+// lookUpPrincipals looks up the roles and users of the grants in IAM. It leaves out grants by which no caller logs in, except shadowed
+// ones. It returns the results by the keys of the grants.
 func lookUpPrincipals(ctx context.Context, client *iam.Client, grants []access.Grant) map[string]lookedUp {
 	ctx, cancel := context.WithTimeout(ctx, iamTimeout)
 	defer cancel()

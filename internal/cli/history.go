@@ -168,8 +168,8 @@ func writeObject(w io.Writer, format string, v any) error {
 }
 
 // escapeUnprintable replaces unprintable characters in JSON by \u escapes. YAML parsers reject some of these characters, and treat others
-// as line breaks. escapeUnprintable keeps characters above U+FFFF, because JSON needs two escapes for them and YAML parsers don't combine
-// these.
+// as line breaks. escapeUnprintable keeps characters above U+FFFF, because JSON needs two escapes for such a character, and YAML parsers
+// don't combine the two.
 func escapeUnprintable(text []byte) []byte {
 	var b []byte
 	for _, r := range string(text) {

@@ -26,7 +26,7 @@ func (h storedHistory) String() string { return h.namespace + "/" + h.name }
 // (charts/awsauth-guard/templates/webhook.yaml).
 const webhookName = "aws-auth.awsauth-guard.io"
 
-// errNoGuard means that the guard is not installed in the cluster, or that it was installed without the names of the chart.
+// errNoGuard means that the cluster has no guard, or that its webhook doesn't have the name that the chart gives it.
 var errNoGuard = errors.New("no ValidatingWebhookConfiguration has the webhook " + webhookName + " with a Service")
 
 // findGuardNamespace returns the namespace of the Service in the guard's ValidatingWebhookConfiguration. It doesn't search all namespaces for the label of

@@ -77,7 +77,7 @@ func (a *app) newIAMClient(ctx context.Context, c config.IAM) (*iam.Client, erro
 }
 
 // askMFAToken asks the user for the code of the MFA device and returns the answer. It reads standard input byte by byte up to the end of
-// the line, because the rest may contain manifests.
+// the line, because manifests may follow the code on standard input.
 func (a *app) askMFAToken() (string, error) {
 	fmt.Fprint(a.stderr, "Code of your MFA device: ")
 	var line []byte

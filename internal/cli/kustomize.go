@@ -70,8 +70,9 @@ func absolutePath(name string) string {
 	return absolute
 }
 
-// lintBuild lints the result of the build of a Kustomization. A failed build is an error if the user named the Kustomization, and
-// otherwise a note.
+// lintBuild lints the result of the build of a Kustomization. If the build failed and the user named the Kustomization, the result is an
+// error. If lint found the Kustomization, the result has a note, but only if a file of the build concerns aws-auth or the user set
+// --old.
 func (l *lintRun) lintBuild(s source) fileResult {
 	switch {
 	case s.built.err == nil:

@@ -90,8 +90,8 @@ func (l *lintRun) evaluateChange(c validate.Change, policy validate.Policy) vali
 	return evaluation.Verdict(validate.Answers{IAM: l.lookup(evaluation.ChangedPrincipals())})
 }
 
-// asReviewed returns a change in the form in which the API server sends it to the webhook. It returns a document, which is no change,
-// unmodified.
+// asReviewed returns a change in the form in which the API server sends it to the webhook. It doesn't modify a document by itself, because
+// this is not a change.
 func asReviewed(c validate.Change) validate.Change {
 	if c.Operation != validate.Document {
 		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()

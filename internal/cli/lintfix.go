@@ -39,8 +39,9 @@ func (l *lintRun) fixAndLint(s source, label string, src []byte) fileResult {
 	return result
 }
 
-// fixFile corrects the findings in a file whose hint leaves no choice, and writes the file. With --dry-run it does not write the file. It
-// returns the text that lint then evaluates. result is nil if lint can't correct a file of this kind.
+// fixFile corrects the findings whose hint leaves no choice, and writes the file. It writes nothing with --dry-run, and for standard input. text
+// is the text that lint then evaluates. result is nil if lint can't correct a file of this kind, or if the file is a symbolic link that the user
+// didn't name.
 func (l *lintRun) fixFile(s source, label string, src []byte) (text []byte, result *fileFix, notes []string, err error) {
 	if enclosingChart(label) != "" && bytes.Contains(src, []byte("{{")) {
 		return src, nil, nil, nil // lint says that it needs rendering
@@ -138,7 +139,7 @@ func counted(n int, noun string) string {
 }
 
 // printFix prints the corrected findings of a file, the access that principals gain by the corrections and, with --dry-run, the diff. Then it
-// says whether the file was written. The manifests of standard input go to standard output, and everything else to standard error.
+// says whether the file was written. The manifests of standard input go to standard output, and everything else to fixOut.
 func (l *lintRun) printFix(f *fileFix) error {
 	if f == nil {
 		return nil

@@ -29,7 +29,7 @@ type lintRun struct {
 	lookup principalLookup
 	quiet  bool // lint prints no errors about files to standard error, because the output format includes them
 	total  report.Total
-	// fix and dryRun are set by --fix and --dry-run. fixOut gets the corrected findings and the diff.
+	// fix and dryRun are the values of --fix and --dry-run. fixOut gets the corrected findings and the diff.
 	fix, dryRun bool
 	fixOut      io.Writer
 	plan        bool // one of the files is a Terraform plan
@@ -134,9 +134,9 @@ func describeArgs(args []string, files int) string {
 	return strings.Join(names, ", ")
 }
 
-// startWorkers starts to lint the files in the background, with one goroutine for each CPU. results delivers a channel for each file, in
-// the order of the files. This channel delivers the result of the file. The workers wait if too many results have not been received, to
-// limit memory. stop ends the work early.
+// startWorkers starts to lint the files in the background, with at most one goroutine for each CPU. results delivers a channel for each
+// file, in the order of the files, and each of these channels delivers the result of its file. To limit memory, the workers wait if the
+// caller is slow to receive. stop ends the work early.
 func (l *lintRun) startWorkers(sources []source) (results <-chan chan fileResult, stop func()) {
 	type job struct {
 		source
@@ -209,7 +209,7 @@ func (o *fileResult) printsNothing() bool {
 }
 
 // finish sets the verdict and the exit status, and ends the report. If a file can't be read, the exit status is statusFailed even if
-// another file is denied.
+// another file is denied. With several clusters it is statusUnknown instead.
 func (l *lintRun) finish() error {
 	switch t := &l.total; {
 	case t.Problems > 0:
@@ -229,8 +229,8 @@ func (l *lintRun) finish() error {
 	return outputError(l.out.End(l.total))
 }
 
-// lintFile reads and lints a file. A file that is too large is an error. Only a file that lint found in a folder and that doesn't name
-// aws-auth may be too large.
+// lintFile reads and lints a file. A file that is too large is an error. But if lint found the file in a folder or by a pattern, and it
+// doesn't name aws-auth, lintFile ignores it.
 func (l *lintRun) lintFile(s source) fileResult {
 	if s.err != nil {
 		return failedFile(s.name, s.err)

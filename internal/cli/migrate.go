@@ -117,8 +117,9 @@ type migrateSources struct {
 	clusterAdminPolicy string // see migrate.Input
 }
 
-// readMigration reads aws-auth and the access entries. If it can't read a part of them, it returns an error, because an incomplete
-// plan may take access away.
+// readMigration reads aws-auth and the access entries. It returns an error if it can't read one of these two, because an incomplete
+// plan may take access away. If it can't read a document in the file or a section of aws-auth, it prints this, sets the exit status to
+// statusFailed, and continues.
 func (a *app) readMigration(ctx context.Context, o *migrateOptions) (*migrateSources, error) {
 	s := &migrateSources{account: o.account, partition: o.partition}
 	if err := a.readMigratedDocument(ctx, o, s); err != nil {
@@ -171,8 +172,9 @@ func (a *app) readMigratedDocument(ctx context.Context, o *migrateOptions, s *mi
 	return nil
 }
 
-// readMigratedCluster reads the access entries, the account and the partition from EKS into s. If the live aws-auth belongs to another
-// cluster than the one in EKS, it returns an error.
+// readMigratedCluster reads the access entries, the account and the partition from EKS into s. It returns an error if the CA of the
+// kubeconfig context is not that of the EKS cluster, because the live aws-auth then belongs to another cluster. If the context has no
+// CA, it only prints a note.
 func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *migrateSources) error {
 	var ca []byte
 	if o.file == "" {

@@ -11,9 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// lookUpMigrated looks up the principals of grants in IAM, and returns the results by the [awsauth.PrincipalKey] of the
-// principal. The result of a failed lookup has the reason of the failure. lookUpMigrated returns an error only if the AWS
-// credentials can't be used.
+// lookUpMigrated looks up the principals of grants in IAM, and returns the results by [access.Grant.Key]. The result of a
+// failed lookup has the reason of the failure. lookUpMigrated returns an error only if the AWS credentials can't be used.
 func (a *app) lookUpMigrated(ctx context.Context, grants []access.Grant) (map[string]migrate.Found, error) {
 	client, err := a.newIAMClient(ctx, config.IAM{})
 	if err != nil {

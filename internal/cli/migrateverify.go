@@ -124,7 +124,7 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 }
 
 // writeVerification writes a verification as a table, and then lists the principals that can log in now but not in mode API. excepted holds
-// the [awsauth.PrincipalKey] of each principal that the user excepted.
+// the [access.CallerKey] of each principal that the user excepted.
 func writeVerification(w io.Writer, v *migrate.Verification, excepted map[string]bool) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 8, 3, ' ', 0)

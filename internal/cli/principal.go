@@ -53,8 +53,8 @@ func (p principal) String() string {
 // key returns the key of the principal. See [access.CallerKey].
 func (p principal) key() string { return access.CallerKey(p.String()) }
 
-// has reports whether the ARN of an entry names the principal. It returns true even for an ARN that matches no caller, because it is the ARN of
-// a role with its path or of a session.
+// has reports whether the ARN of an entry names the principal. For a role it also accepts the ARN with the path and the ARN of a session,
+// although such an entry matches no caller.
 func (p principal) has(arn string) bool {
 	if p.anyPath {
 		other, err := awsauth.ParseARN(arn)
@@ -79,8 +79,8 @@ func (p principal) section() awsauth.Section {
 	return map[string]awsauth.Section{kindRole: awsauth.MapRoles, kindUser: awsauth.MapUsers, kindAccount: awsauth.MapAccounts}[p.kind()]
 }
 
-// checkName returns an error if the user gave only the name of an IAM user, and entries name several IAM users with this name. They differ
-// in their path, and only one of them can exist in IAM. The entries don't show which one.
+// checkName returns an error if the user gave only the name of an IAM user, and entries name several IAM users with this name. These IAM users
+// differ in their path, and IAM has at most one of them. The entries don't show which one.
 func (p principal) checkName(m *awsauth.Map) error {
 	if !p.anyPath {
 		return nil

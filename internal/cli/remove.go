@@ -125,7 +125,7 @@ func removeFrom(v editedVersion, text string, named []principal) (textEdit, erro
 	return result, nil
 }
 
-// missingEntry returns the error that no entry has a principal. If the authenticator can't load a section, the error also says so, because
+// missingEntry returns the error for a principal that no entry has. If the authenticator can't load a section, the error also says so, because
 // this section may have the entry.
 func missingEntry(v editedVersion, text string) error {
 	return errors.Join(fmt.Errorf("no entry of %s has the principal %s; kubectl awsauth get%s lists the principals", v.name, text, v.fileFlag()), v.readable(awsauth.Sections()...))

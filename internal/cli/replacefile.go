@@ -56,8 +56,8 @@ func replaceFile(name string, old, content []byte) (err error) {
 	return os.Rename(f.Name(), target)
 }
 
-// checkWritable returns an error if the user may not write a file, or if the file is read-only for every user. Root can write a file of the
-// second kind, but its owner has protected it.
+// checkWritable returns an error if the user may not write a file, or if the file is read-only for every user. Root can write a read-only
+// file, too, but the owner has protected it.
 func checkWritable(name string, mode fs.FileMode) error {
 	const anyWrite = 0o222
 	if mode.Perm()&anyWrite == 0 {

@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// keepOwner does nothing: the owner of a new file is a matter of Unix.
+// keepOwner does nothing. Only on Unix does a replaced file keep its owner.
 func keepOwner(*os.File, fs.FileInfo) error { return nil }

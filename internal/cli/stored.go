@@ -75,8 +75,10 @@ func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 // listsAlone returns a note which says that lint evaluated only lists of entries, and not a whole aws-auth.
 func listsAlone(o object) string { return "evaluated " + o.Lists + ", not a whole aws-auth" }
 
-// applies reports whether lint evaluates a manifest as the input of kubectl apply. Without --apply, it returns false for a manifest that
-// comes from a cluster. Such a manifest is complete: it is the result of a dry run, or an edited copy for kubectl replace.
+// applies reports whether lint evaluates a manifest as the input of kubectl apply. --apply and --apply=false decide this. Without the flag,
+// lint does so if the old version has the annotation lastApplied and the manifest doesn't come from a cluster. A manifest from a cluster is
+// complete: it is the result of a dry run, or an edited copy for kubectl replace. A Terraform resource that applies its manifest is always such
+// an input, except with --apply=false.
 func (l *lintRun) applies(o object) bool {
 	if o.Values() == nil || l.apply == applyNever || o.Resource != "" && o.Write != awsauth.Applies {
 		return false
@@ -86,7 +88,7 @@ func (l *lintRun) applies(o object) bool {
 	return l.apply == applyAlways || o.Write == awsauth.Applies || json.Valid([]byte(l.change.Old.Annotations[lastApplied])) && !fromCluster
 }
 
-// effect returns note with an addition that says which keys stay although the input lacks them, and which keys of the old version go.
+// effect appends to note which keys stay although the input lacks them, and which keys of the old version go.
 func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 	var set map[string]string
 	if input != nil {
@@ -107,7 +109,8 @@ func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 }
 
 // partialNote returns a note for a manifest that lacks keys of the old version. lint evaluates such a manifest as a replacement, but kubectl
-// apply may keep the keys. partialNote returns "" if the manifest lacks no keys, or if the user excluded kubectl apply.
+// apply may keep the keys. partialNote returns "" if the manifest lacks no keys, if it comes from a Terraform resource, or if the user excluded
+// kubectl apply.
 func (l *lintRun) partialNote(o object, argument string) string {
 	lost := slices.DeleteFunc(missing(o.Data, l.change.Old.Data), func(path string) bool {
 		for key := range o.Data { // the rule misspelt-data-key reports such a key

@@ -20,8 +20,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// useColours reports whether the program writes colours to an output: the output is a terminal, and NO_COLOR (https://no-color.org) is not
-// set.
+// useColours reports whether the program writes colours to an output: the output is a terminal, TERM is not dumb, and NO_COLOR
+// (https://no-color.org) is not set.
 func useColours(w io.Writer) bool {
 	return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(w)
 }
