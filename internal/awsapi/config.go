@@ -24,8 +24,8 @@ const (
 	// IRSA or Pod Identity. The region determines the partition, and IAM has one endpoint for each partition.
 	defaultRegion = "us-east-1"
 
-	// connectTimeout limits the time to open a connection, and maxBackoff the pause between two attempts. The SDK's
-	// defaults of 30 s and 20 s are longer than a whole attempt may take, and than a review waits for a lookup.
+	// connectTimeout limits the time to open a connection, and maxBackoff the pause between two attempts. The SDK's defaults are too long:
+	// 30 s for a connection is more than a whole attempt may take, and a pause of 20 s is more than a review waits for a lookup.
 	connectTimeout = 3 * time.Second
 	maxBackoff     = 300 * time.Millisecond
 	// RequestTimeout limits one attempt of a call. It is necessary in addition to the time budget of a lookup. A call that several

@@ -152,8 +152,8 @@ func (d *diagnosis) clusterAccount() string {
 	return ""
 }
 
-// compareCluster compares the kubeconfig with the described cluster. It returns the difference as a cause. It returns nil if there is no
-// difference and the cluster is active.
+// compareCluster compares the API server and the CA of the kubeconfig with the described cluster. It returns a cause if they belong to
+// another cluster, or if the status of the cluster is neither ACTIVE nor UPDATING. Otherwise it returns nil.
 func (d *diagnosis) compareCluster() *Cause {
 	description := d.cluster.description
 	ca, err := kube.CA(d.config)

@@ -77,9 +77,10 @@ func (d *diagnosis) queryCluster(field string) string {
 	return "aws eks describe-cluster --name " + quote(d.ClusterName) + d.awsCluster().RegionFlag() + d.withProfile() + " --query cluster." + field
 }
 
-// principalWithPath returns the ARN of the principal with its path, because EKS requires the path. The ARN is quoted for a shell. If
-// doctor can't read IAM, principalWithPath returns a command substitution that looks up the role when the administrator runs the command.
-// The substitution ignores a role of the same name in another account.
+// principalWithPath returns the ARN of the principal with its path, because EKS requires the path. The ARN is quoted for a shell. If doctor
+// can't read IAM, the result for a role of the cluster's account is a command substitution, which looks up the role when the administrator
+// runs the command. The substitution ignores a role of the same name in another account. For other principals the result is then the ARN as
+// STS names it.
 func (d *diagnosis) principalWithPath() string {
 	if d.entries.facts.ARN != "" {
 		return quote(d.entries.facts.ARN)

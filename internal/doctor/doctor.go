@@ -36,7 +36,7 @@ type Step struct {
 	Found string `json:"found"`
 }
 
-// Cause is the cause of a failed login.
+// Cause is the cause of a failed login or of a refused request.
 type Cause struct {
 	// ID is the stable name of the cause, such as role-path. docs/reference/login-faults.md lists all of them.
 	ID string `json:"id"`
@@ -67,7 +67,7 @@ type User struct {
 type Report struct {
 	Context   string    `json:"context"`
 	Principal *Identity `json:"principal"` // nil if it is not known
-	User      *User     `json:"user"`      // nil if the API server refuses the caller
+	User      *User     `json:"user"`      // nil if the API server refuses the caller or was not asked
 	Steps     []Step    `json:"steps"`
 	Cause     *Cause    `json:"cause"` // nil if doctor found no cause
 }

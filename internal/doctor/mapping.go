@@ -18,8 +18,8 @@ func (d *diagnosis) failUnsupported() (Status, string) {
 	})
 }
 
-// mappingCause returns the cause why the cluster refuses the principal. Usually neither an access entry nor aws-auth maps the principal.
-// mappingCause returns nil if the API server admits the caller, or if it finds no cause.
+// mappingCause returns the cause if the cluster refuses the principal. Usually the principal has no access entry, and aws-auth does not map
+// it. mappingCause returns nil if the API server admits the caller, or if it finds no cause.
 func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 	if d.report.User != nil {
 		return nil
@@ -60,7 +60,7 @@ func (d *diagnosis) mappingCause(ctx context.Context) *Cause {
 }
 
 // missingEntry returns the cause for a principal without an access entry in the authentication mode API. It returns nil if the access
-// entries are unknown. stale is a stale access entry of the principal, or nil.
+// entries are unknown and the API server did not refuse the caller. stale is a stale access entry of the principal, or nil.
 func (d *diagnosis) missingEntry(stale *access.AccessEntry) *Cause {
 	if stale != nil {
 		return d.staleEntry(stale)

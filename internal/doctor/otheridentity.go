@@ -69,8 +69,8 @@ func (d *diagnosis) admits(arn string) bool {
 	return r.Mapped && r.Unknown == "" && (len(r.Matches) == 0 || r.Matches[0].Admits(caller.Caller))
 }
 
-// otherProfile returns the cause if an access entry or aws-auth admits the role of another profile. It reads only the AWS configuration
-// file, and makes no AWS calls.
+// otherProfile returns the cause if an access entry or aws-auth admits the role of another profile, and otherwise nil. It reads only the
+// AWS configuration file, and makes no AWS calls.
 func (d *diagnosis) otherProfile() *Cause {
 	for _, p := range readProfiles() {
 		if p.name == d.plugin.profile || p.name == os.Getenv("AWS_PROFILE") {

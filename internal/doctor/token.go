@@ -48,8 +48,8 @@ type token struct {
 // errForeign means that a text is not an EKS token.
 var errForeign = errors.New("it does not begin with " + tokenPrefix + " as a token of EKS")
 
-// parseToken decodes a token and checks it as the authenticator does. The errors contain no part of the token but the names of parameters
-// and the host. parseToken does not check the age of the token.
+// parseToken decodes a token and checks it as the authenticator does. An error contains no part of the token, except the name of a
+// parameter or the host. parseToken does not check the age of the token.
 func parseToken(text string) (*token, error) {
 	encoded, ok := strings.CutPrefix(text, tokenPrefix)
 	if !ok {
@@ -80,8 +80,8 @@ func parseToken(text string) (*token, error) {
 	return newToken(u, query)
 }
 
-// plainHost and plainParameter match usual hosts and names of parameters. An error contains only such names, because in a damaged URL
-// another text in their place can be a part of a secret.
+// plainHost and plainParameter match usual hosts and names of parameters. An error contains a host or a name only if it matches, because
+// in a damaged URL a part of a secret can stand in its place.
 var (
 	plainHost      = regexp.MustCompile(`^[a-z0-9.:-]{1,253}$`)
 	plainParameter = regexp.MustCompile(`^[A-Za-z-]{1,40}$`)

@@ -8,8 +8,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Annotate returns a file of manifests in which one aws-auth has an annotation. line is the line of [awsauth.Manifest]. It changes only the
-// line of the annotation, or adds it.
+// Annotate sets an annotation of one aws-auth in a file of manifests, and returns the new file. line is the line at which the aws-auth
+// begins; see [awsauth.Manifest]. Annotate changes only the text of the annotation. If the annotation or the key annotations is missing,
+// Annotate adds it.
 func Annotate(src []byte, line int, name, value string) ([]byte, error) {
 	return changeFile(src, func(file string) (string, error) {
 		o, err := awsauth.OutlineManifest([]byte(file), line)

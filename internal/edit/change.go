@@ -85,8 +85,8 @@ func (l *list) addToBlock(st style, render func(style, string) string) (string, 
 	return apply(l.text, []splice{{at, at, before + render(st, margin)}}), nil
 }
 
-// afterComments returns the end of the comment lines below the line that ends at an offset. It includes only comments that are indented
-// deeper than margin, because these seem to belong to the element above them.
+// afterComments returns the end of the comment lines below a line. at is the end of this line, and the result if no comment follows. Only
+// comments that are indented deeper than margin count, because these seem to belong to the element above them.
 func (l *list) afterComments(at, margin int) int {
 	for {
 		next := at + len(breakAt(l.text, at))
@@ -102,7 +102,7 @@ func (l *list) afterComments(at, margin int) int {
 	}
 }
 
-// removeItem returns the replacements that remove an element of a list. In place of the last element they write [].
+// removeItem returns the replacements that remove an element of a list. If the list has no other element, they write [] in its place.
 func (l *list) removeItem(of *awsauth.Span, index int) ([]splice, error) {
 	items := of.Items
 	item := items[index]
@@ -143,8 +143,8 @@ func (l *list) removeItem(of *awsauth.Span, index int) ([]splice, error) {
 	return []splice{{start, end, ""}}, nil
 }
 
-// afterBlank returns the end of the text to remove with an element from start to end. This includes an empty line below the element if there
-// is also an empty line above it, or if the element begins the text. So only one empty line is left.
+// afterBlank returns the end of the text to remove with an element. The lines of the element are from start to end. If an empty line is above
+// the element, or if the element begins the text, an empty line below the element is also removed. So only one empty line is left.
 func (l *list) afterBlank(start, end int) int {
 	before := strings.TrimSuffix(strings.TrimSuffix(l.text[:start], "\n"), "\r")
 	next := lineEnd(l.text, end)

@@ -86,8 +86,8 @@ func Remove(text string, s awsauth.Section, index int) (string, error) {
 	return l.check(changed, slices.Delete(l.elements(), index, index+1))
 }
 
-// RemoveAll removes several elements of mapRoles, mapUsers or mapAccounts. It refuses to remove all elements, and elements in brackets whose
-// removals overlap; [Remove] removes these one by one.
+// RemoveAll removes several elements of mapRoles, mapUsers or mapAccounts. If it gets several indexes, it refuses to remove all elements, and to
+// remove elements in brackets whose removals overlap. The caller can remove these one by one with [Remove].
 func RemoveAll(text string, s awsauth.Section, indexes []int) (string, error) {
 	switch len(indexes) {
 	case 0:

@@ -91,7 +91,8 @@ type element struct {
 	entry   awsauth.Entry
 	keys    []keyValue
 	changed bool // check doesn't compare the keys
-	// oneOf holds the lists of keys of which any one is right after the edit. If it is not empty, check ignores keys and entry.
+	// oneOf holds alternatives: after the edit the element must have the keys of one of these lists. If oneOf is not empty, check ignores keys
+	// and entry.
 	oneOf [][]keyValue
 }
 
@@ -124,7 +125,8 @@ func elementsOf(d *awsauth.Document) []element {
 	return list
 }
 
-// accountIndex returns the index in the loaded accounts of the element with an index, or -1 if the authenticator drops the element.
+// accountIndex returns the place of an element of mapAccounts in the list of loaded accounts. index is the index of the element in the text. The
+// result is -1 if the authenticator drops the element.
 func (l *list) accountIndex(index int) int {
 	return slices.IndexFunc(l.doc.Accounts, func(f awsauth.Field) bool {
 		_, i := f.Element()
@@ -132,7 +134,7 @@ func (l *list) accountIndex(index int) int {
 	})
 }
 
-// accounts returns the loaded accounts without those of some elements.
+// accounts returns the loaded accounts, except those of the elements with the indexes in without.
 func (l *list) accounts(without ...int) []string {
 	var values []string
 	for _, f := range l.doc.Accounts {
@@ -213,7 +215,8 @@ func faults(d *awsauth.Document) map[string]*awsauth.Fault {
 	return map[string]*awsauth.Fault{"trailing": t.Trailing, "stop": t.Stop, "disagreement": t.Disagreement}
 }
 
-// pair returns the key and the value that the authenticator reads for a name: the last one, ignoring case.
+// pair returns the key and the value that the authenticator reads for a name. This is the last key that equals the name. The case of letters
+// doesn't matter.
 func (l *list) pair(name string) (key, value *awsauth.Span, ok bool) {
 	item := l.item()
 	if item.Kind != awsauth.MappingSpan {

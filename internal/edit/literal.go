@@ -51,8 +51,8 @@ func indented(lines []string, indent int) []string {
 	return lines
 }
 
-// changeLiteral returns the file with other lines in a literal block. The lines that are the same before and after stay as they are. It
-// returns "" if value is not a literal block, or if the block's header doesn't fit the new text. parent is the column of the key.
+// changeLiteral returns the file with the new text in a literal block. Lines that the old and the new text share stay as they are. It returns
+// "" if value is not a literal block, or if the block's header doesn't fit the new text. parent is the column of the key.
 func (m *manifest) changeLiteral(value *awsauth.Span, parent int) string {
 	if value.Quote != awsauth.Literal {
 		return ""

@@ -65,13 +65,13 @@ func setSection(file string, line int, s awsauth.Section, text string) (string, 
 	return "", refuse("its text is written in a form that this program does not change safely; write it as " + string(s) + ": |")
 }
 
-// manifest writes the text of a section in a file. Its methods return "" if they can't write the text.
+// manifest writes the text of a section or of an annotation in a file. Its methods return "" if they can't write the text.
 type manifest struct {
 	file    string
 	object  *awsauth.Span // the aws-auth in the file
 	json    bool          // the aws-auth is JSON
 	section awsauth.Section
-	text    string // the new text of the section
+	text    string // the new text of the section or of the annotation
 	brk     string // the line break of the file
 }
 
@@ -201,8 +201,8 @@ func (m *manifest) afterValue(mapping *awsauth.Span) (at int, ok bool) {
 	return endOfLine(m.file, mapping.Items[len(mapping.Items)-1].End)
 }
 
-// addKey returns the file with the section below the last key of data. write returns the section's key and text for a column, and indent is that
-// column.
+// addKey returns the file with a new key below the last key of the mapping data. write returns the text of the key and its value for a column,
+// and indent is that column.
 func (m *manifest) addKey(data *awsauth.Span, indent int, write func(int) string) string {
 	at, ok := m.afterValue(data)
 	if !ok {
@@ -211,7 +211,7 @@ func (m *manifest) addKey(data *awsauth.Span, indent int, write func(int) string
 	return apply(m.file, []splice{{at, at, m.brk + strings.Repeat(" ", indent) + write(indent)}})
 }
 
-// addKeyFirst returns the file with the section above the first key of data. Its parameters are those of addKey.
+// addKeyFirst returns the file with a new key above the first key of the mapping data. Its parameters are those of addKey.
 func (m *manifest) addKeyFirst(data *awsauth.Span, indent int, write func(int) string) string {
 	at := lineStart(m.file, data.Items[0].Mark)
 	if !blank(m.file[at:data.Items[0].Mark]) {

@@ -168,8 +168,8 @@ func needsQuotes(s *awsauth.Span, flow bool) bool {
 	return s.Kind == awsauth.ScalarSpan && (strings.ContainsAny(s.Value, "{}") || !plainSafe(s.Value, flow))
 }
 
-// quoteOf returns the quotes of the first scalar of a list that needs none. It returns other if all scalars may need quotes, because then
-// their quotes show no style.
+// quoteOf returns the quotes of the first scalar in a list that would need no quotes. It returns other if all scalars may need quotes, because
+// then their quotes show no style.
 func quoteOf(items []*awsauth.Span, flow bool, other awsauth.Quote) awsauth.Quote {
 	for _, item := range items {
 		if item.Kind == awsauth.ScalarSpan && !needsQuotes(item, flow) {

@@ -12,10 +12,9 @@ import (
 // Inspect reads the cluster like [Client.Read], but continues if a permission is missing. It returns the data that it
 // can read:
 //
-//   - cluster is nil if neither the mode nor the access entries can be read, and if DescribeCluster fails for another
-//     reason than a missing permission. The mode is empty if it can't be read. Each access entry lists its fields that
-//     can't be read.
-//   - listed reports whether the access entries of cluster are complete.
+//   - cluster is nil if neither the mode nor the list of access entries can be read, or if DescribeCluster fails for another reason
+//     than a missing permission. The mode is empty if it can't be read. Each access entry lists its fields that can't be read.
+//   - listed reports whether cluster has all access entries.
 //   - errs has an error for each failed action.
 func (c *Client) Inspect(ctx context.Context) (cluster *access.Cluster, listed bool, errs []error) {
 	mode, err := c.mode(ctx)

@@ -37,7 +37,7 @@ func Token(ctx context.Context, cluster, region string, more ...Option) (string,
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(signed.URL)), nil
 }
 
-// TokenError means that no token can be made, because there are no credentials.
+// TokenError means that no token can be made, usually because there are no credentials.
 type TokenError struct{ Err *awsapi.Error }
 
 // Error implements error.

@@ -186,8 +186,9 @@ func (e *Enforcement) webhookName() (name string, ok bool) {
 	return hook.Name, true
 }
 
-// update checks the registration. The result is the reason why the guard isn't enforced, or nil. If the registration is
-// right, the result is that of the last self-test. update records the result in the metric. If the result has changed, update
+// update checks the registration. The result is the reason why the guard isn't enforced, or nil. If the registration is right,
+// the result is that of the last self-test. If the watch of the webhook configuration has failed for too long, the result is
+// unknown, and update removes the metric. Otherwise update records the result in the metric. If the result has changed, update
 // also logs it and writes an Event.
 func (e *Enforcement) update(ctx context.Context) {
 	e.mu.Lock()

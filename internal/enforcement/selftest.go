@@ -54,8 +54,9 @@ func (p *prober) Delete(ctx context.Context) (warnings []string, err error) {
 	return p.warnings.Take(), err
 }
 
-// selfTest finds out the username of this process. While this process is the leader, it also tests periodically whether the
-// API server calls the guard. It returns when the context ends.
+// selfTest finds out the username of this process. While this process is the leader and the self-test is on, it also tests
+// periodically whether the API server calls the guard. A failure counts only if the tests have failed for Timing.SelfTest.
+// selfTest returns when the context ends.
 func (e *Enforcement) selfTest(ctx context.Context) {
 	var logThrottle kube.Throttle
 	var since time.Time // when the first of several failed tests in a row ended; zero if the last test passed
@@ -130,7 +131,7 @@ var (
 )
 
 // testOnce runs one self-test. selfTestErr is the reason why the API server doesn't call the guard. It is nil if the API
-// server calls the guard, and if a test is not possible because aws-auth or the webhook is missing. err is the reason why the
+// server calls the guard, or if a test is not possible because aws-auth or the webhook is missing. err is the reason why the
 // test has no result.
 func (e *Enforcement) testOnce(ctx context.Context) (selfTestErr, err error) {
 	defer func() {

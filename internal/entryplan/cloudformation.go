@@ -117,8 +117,8 @@ func (t template) isComputed() bool {
 	return false
 }
 
-// text returns the value as text. The text is unknown if the value is computed, and if it is a mapping, a list, a number or a dynamic
-// reference such as {{resolve:ssm:NAME}}.
+// text returns the value as text. The text is unknown if the value is computed, or if it is a mapping, a list, a number, or a text with
+// ${ or with a dynamic reference such as {{resolve:ssm:NAME}}.
 func (t template) text() Text {
 	if t.isComputed() {
 		return Text{Unknown: true}

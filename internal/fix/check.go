@@ -10,8 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// corrects reports whether a version no longer has the findings of the version before, has no new denial, and keeps every access as keepsAccess
-// demands.
+// corrects reports whether the version after lacks the given findings of the version before, has no new denial, and takes no access away; see
+// lostAccess.
 func corrects(before, after *version, findings []validate.Finding) bool {
 	fixed := make(map[string]int)
 	for _, f := range findings {
@@ -25,9 +25,9 @@ func corrects(before, after *version, findings []validate.Finding) bool {
 	return len(newDenials(before, after)) == 0 && len(lostAccess(before, after, findings)) == 0
 }
 
-// blame returns the corrections of findings that cause the refusal of a version in which all of them are made, by their index, each with the
-// principal of its element after the correction. A correction is a cause if its own finding stays, or if its element has a principal with a new
-// denial or with other access. after may be nil.
+// blame returns the corrections that cause the refusal of a version. The version is after, in which the corrections of all findings are made.
+// The keys of the result are indexes in findings. The values are the principals of the corrected elements. A correction is a cause if its own
+// finding stays, or if its element has a principal with a new denial or with other access. after may be nil; then the result is empty.
 func blame(before, after *version, findings []validate.Finding) map[int]string {
 	blamed := make(map[int]string)
 	if after == nil {
@@ -124,7 +124,8 @@ func elementOf(path string) (s awsauth.Section, index int, ok bool) {
 	return awsauth.Section(match[1]), index, err == nil
 }
 
-// wasHidden reports whether the version before had no loaded entry with the ARN of the element at a path, or not the account.
+// wasHidden reports whether the authenticator loaded no entry of the version before with the ARN of an element, or for mapAccounts no such
+// account. path is the path of the element in the version after.
 func wasHidden(before, after *version, path string) bool {
 	section, index, ok := elementOf(path)
 	if !ok {
@@ -144,8 +145,9 @@ func wasHidden(before, after *version, path string) bool {
 	return false
 }
 
-// lostAccess returns the changes of principals that could log in before the corrections and don't keep their access. A principal may gain access,
-// and the principal of an element whose username or groups a correction changes gets the new ones.
+// lostAccess returns the changes of principals that could log in before the corrections and don't keep exactly their access. Two changes are
+// right, so lostAccess leaves them out: a principal gets the username and groups that a correction sets in its element, and a principal gains
+// access by a correction of the layout.
 func lostAccess(before, after *version, findings []validate.Finding) (lost []awsauth.AccessChange) {
 	own := make(map[string]bool)
 	texts := false

@@ -50,8 +50,8 @@ const (
 // maxBundle is more than the corrections of the largest object.
 const maxBundle = 1 << 20
 
-// Object corrects the findings of an object whose hint leaves no choice. It leaves out a correction that would take access away or cause a new
-// denial.
+// Object corrects the findings of an object if the hint of the finding leaves no choice. It leaves out a correction that would take access away
+// or cause a new denial.
 func Object(o *awsauth.Object, policy validate.Policy) Result {
 	return object(o, policy, versionsWithin(maxEvaluated, o, minVersions, maxVersions))
 }
@@ -73,7 +73,8 @@ func object(o *awsauth.Object, policy validate.Policy, versions int) Result {
 	return Result{Object: r.now.object.WithoutPositions(), Fixed: r.fixed, Untried: r.untried, Renamed: r.renamed}
 }
 
-// versionsWithin returns how many versions of an object have a number of bytes in all, within limits.
+// versionsWithin returns how many versions of an object have together the given number of bytes. The result is at least least, and at most
+// most.
 func versionsWithin(bytes int, o *awsauth.Object, least, most int) int {
 	size := 1
 	for _, text := range o.Data {
@@ -169,7 +170,7 @@ func (r *run) round() bool {
 	return true
 }
 
-// firsts returns the first suspect of each principal, of the same kind of correction.
+// firsts returns one suspect of each principal. All corrections in the result have the same kind: they remove elements, or they replace values.
 func (r *run) firsts(suspects []validate.Finding) (list []validate.Finding) {
 	known := make(map[string]bool)
 	for _, f := range suspects {
@@ -182,7 +183,7 @@ func (r *run) firsts(suspects []validate.Finding) (list []validate.Finding) {
 	return list
 }
 
-// keep makes a version the current one if the findings are corrected in it.
+// keep makes a version the current one if the findings are corrected in it, and reports whether it did so.
 func (r *run) keep(v *version, findings ...validate.Finding) bool {
 	if v == nil || !corrects(r.now, v, findings) {
 		return false
@@ -198,8 +199,9 @@ func (r *run) keep(v *version, findings ...validate.Finding) bool {
 	return true
 }
 
-// makeAll makes corrections at once that replace values, or that remove elements. If the result is refused, the corrections that cause this
-// become suspects, or fail if they are suspects already. If the cause is not known, the next round makes fewer at once.
+// makeAll makes several corrections at once. All of them replace values, or all remove elements. If the result is refused, a single correction
+// fails. Of several corrections, those that cause the refusal become suspects, or fail if they are suspects already. If blame finds no cause,
+// the next round makes fewer corrections at once.
 func (r *run) makeAll(findings []validate.Finding) {
 	texts, made := correctedTexts(r.now, findings[:min(len(findings), r.bundle)])
 	var next *version
@@ -276,7 +278,8 @@ func (r *run) change(f validate.Finding) {
 	}
 }
 
-// changeElement returns the texts after a correction that moves an element, or that sets a value on several lines.
+// changeElement returns the texts after a correction that sets a value on several lines, moves an element to the other section, or replaces the
+// groups of an element.
 func changeElement(v *version, c *validate.Correction) (awsauth.Texts, error) {
 	text := v.object.Data[string(c.Section)]
 	switch {

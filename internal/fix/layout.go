@@ -37,8 +37,8 @@ type search struct {
 	ambiguous bool     // two versions without faults in the layout give different access
 }
 
-// visit makes every probable correction of a fault in the layout of version v. In a corrected version that shows a further fault, it visits that
-// fault. It settles a version without such a fault.
+// visit makes every probable correction of a fault in the layout of version v. If a corrected version has a further fault in its layout, visit
+// visits this fault. Otherwise it settles the version.
 func (s *search) visit(v *version, f validate.Finding) {
 	for _, texts := range f.Correction.Repairs() {
 		if s.steps == 0 || s.ambiguous {

@@ -12,7 +12,7 @@ import (
 )
 
 // Manifest corrects the aws-auth that begins at a line of a file; see [awsauth.Manifest]. It returns the new file, in which only the lines of the
-// corrected texts differ. It returns an error if the file has a form in which it can't write these texts.
+// corrected texts and keys differ. It returns an error if it can't write the corrections into a file of this form.
 func Manifest(src []byte, line int, policy validate.Policy) ([]byte, Result, error) {
 	o, err := manifestAt(src, line)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Comparison is the result of a comparison of an existing access entry with the access by aws-auth.
+// Comparison says how an existing access entry differs from the access by aws-auth.
 type Comparison string
 
 // The results of a comparison.
@@ -19,7 +19,7 @@ const (
 	Weaker    Comparison = "weaker"    // the access entry lacks rights that aws-auth gives
 	Stronger  Comparison = "stronger"  // the access entry gives rights that aws-auth doesn't give
 	Different Comparison = "different" // the access entry lacks rights and gives others, for example another username
-	Stale     Comparison = "stale"     // the access entry matches no caller, because its principal was deleted
+	Stale     Comparison = "stale"     // the access entry matches no caller, because its principal was deleted, and maybe created again
 	Unknown   Comparison = "unknown"   // a field of the access entry is not known
 )
 
@@ -28,6 +28,8 @@ const (
 //   - If they are equal, it removes the target's other problems, because the access entry exists already. But if a part of aws-auth can't be
 //     evaluated, the problems stay.
 //   - If IAM has no such principal, it returns Stale and adds no problem, because addARN has already added one.
+//   - If the principal was created after the access entry, it returns Stale and adds a problem.
+//   - If a field of the access entry is unknown, it returns Unknown and adds a problem.
 func (t *target) compare(existing *access.AccessEntry, matches []*awsauth.Entry, found *Found) Comparison {
 	if found != nil && found.Missing() {
 		return Stale
@@ -141,7 +143,8 @@ func (r rights) addPolicies(policies []access.AccessPolicy) {
 	}
 }
 
-// byDocument returns the rights that aws-auth gives to a principal. matches are the entries of the principal. The result is as in merge.
+// byDocument returns the rights that aws-auth gives to a principal. matches are the entries of the principal. If there are several, merge
+// combines their rights.
 func byDocument(matches []*awsauth.Entry) rights {
 	var all []rights
 	for _, e := range matches {

@@ -63,7 +63,7 @@ type writer struct {
 	moves []Move
 }
 
-// header returns the comment at the beginning of the text. The comment names the principals that the text leaves out.
+// header returns the comment at the beginning of the text. The comment says how many principals the text leaves out, and why.
 func (w *writer) header() string {
 	name := "an EKS cluster"
 	if w.Cluster != "" {

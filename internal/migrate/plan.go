@@ -25,7 +25,7 @@ type Input struct {
 	// NoRolePaths means that the user asserts that no role has a path. It is for users who can't read IAM. It has no effect on roles of
 	// IAM Identity Center, because these always have a path.
 	NoRolePaths bool
-	// ClusterAdminPolicy is the ARN of AmazonEKSClusterAdminPolicy in the list of EKS. If it is empty, the plan builds the ARN from the
+	// ClusterAdminPolicy is the ARN of AmazonEKSClusterAdminPolicy, as EKS lists it. If it is empty, the plan builds the ARN from the
 	// partition of the principal.
 	ClusterAdminPolicy string
 }
@@ -97,8 +97,8 @@ type Decision struct {
 	// Reason says why no access entry certainly gives the same access as aws-auth.
 	Reason  string   `json:"reason"`
 	Options []Option `json:"options"`
-	// Existing is the result of the comparison of the principal's existing access entry with the access by aws-auth. It is empty if the
-	// principal has no access entry.
+	// Existing says how the principal's existing access entry differs from the access by aws-auth. It is empty if the principal has no access
+	// entry.
 	Existing Comparison `json:"existing,omitempty"`
 }
 

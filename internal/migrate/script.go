@@ -11,9 +11,9 @@ import (
 )
 
 // scriptFunctions are the bash functions of the script. An access entry wins over aws-auth as soon as it exists, but gives less access
-// until its access policies are associated. So if the script ends before that, it deletes the access entry. The script ignores signals
-// during the call that creates an access entry. If it stopped then, it would not know whether it created the access entry or found an
-// existing one.
+// until its access policies are associated. So if the script ends before it has associated them, it deletes the access entry. The
+// script ignores signals during the call that creates an access entry. If a signal ended the script during this call, the script would
+// not know whether it created the access entry or found an existing one.
 const scriptFunctions = `
 # unfinished is the principal whose access entry has not all of its access policies.
 unfinished=

@@ -101,7 +101,8 @@ const (
 
 // addARN sets the ARN of the access entry, and adds a problem if EKS creates no access entry for this principal. In aws-auth the ARN of a
 // role has no path, but EKS needs the path: "The specified principalArn is invalid: invalid principal."
-// (terraform-aws-modules/terraform-aws-eks#2969) If the path is unknown, addARN adds a problem.
+// (terraform-aws-modules/terraform-aws-eks#2969) addARN also adds a problem if the path of a role is unknown, or if IAM has no such
+// principal.
 func (p *planner) addARN(t *target, arn awsauth.ARN) {
 	keep := choice{option: "create no access entry", change: "the principal loses its access in mode API"}
 	switch {

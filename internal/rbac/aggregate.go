@@ -32,7 +32,7 @@ const (
 	filled
 )
 
-// fill completes the rules of an aggregated ClusterRole with those of the roles that it selects. A selected role may be
+// fill gives an aggregated ClusterRole without rules the rules of the roles that it selects. A selected role may be
 // aggregated, too, so fill first fills the selected roles. In a cycle of such roles, a role that is still being filled
 // contributes only the rules that it already has.
 func (a *aggregation) fill(i int) {

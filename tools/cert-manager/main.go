@@ -5,8 +5,8 @@
 //	cert-manager -controller KUBECONFIG -cainjector KUBECONFIG
 //
 // It has the issuers CA and SelfSigned, and the controllers that they need. It doesn't have the issuers ACME, Vault and
-// Venafi, leader election, metrics, and cert-manager's webhook, which checks the objects of users: the package of that
-// webhook is internal.
+// Venafi, leader election and metrics. It also lacks cert-manager's webhook, which checks the objects of users, because
+// the package of this webhook is internal.
 package main
 
 import (

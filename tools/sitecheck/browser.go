@@ -33,7 +33,7 @@ const (
 type page struct {
 	IDs      []string `json:"ids"`      // the names that a fragment of an address can have
 	Links    []string `json:"links"`    // the addresses of its links
-	Problems []string `json:"problems"` // what is wrong with the page itself
+	Problems []string `json:"problems"` // the faults of the page itself
 }
 
 // describe returns the fields of a page.
@@ -181,7 +181,7 @@ func (b *browser) search(address string) ([]string, error) {
 	return append(problems, b.taken()...), nil
 }
 
-// photograph saves pictures of some pages at both widths, of the first of them also with dark colours.
+// photograph saves pictures of some pages at both widths. It saves the home page and the tutorial also with dark colours.
 func (b *browser) photograph(address, folder string) error {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return fmt.Errorf("making the folder of the screenshots: %w", err)
