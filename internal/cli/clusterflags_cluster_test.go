@@ -45,7 +45,7 @@ var clusterCommands = map[string][]string{
 	"whoami":       {"whoami"},
 	"doctor":       {"doctor"},
 	"migrate plan": {"migrate", "plan", "--no-role-paths"},
-	// The file has the access entries of no cluster: an empty list.
+	// The file has an empty list of access entries.
 	"migrate verify": {"migrate", "verify", "--entries", "testdata/no-entries.json"},
 	// Not run, because EKS must have the CA of the API server. It reads aws-auth by the same code as migrate plan.
 	"migrate apply": nil,
@@ -60,7 +60,7 @@ func runnable() map[string][]string {
 	return commands
 }
 
-// diagnoses reports whether a command that can't reach the cluster explains this in its output and has the exit status 1.
+// diagnoses reports whether a command explains in its output that it can't reach the cluster. Such a command then has the exit status 1.
 func diagnoses(command string) bool { return command == "whoami" || command == "doctor" }
 
 // reviews are the answers to the requests of doctor and whoami.
@@ -73,7 +73,7 @@ var reviews = map[string]string{
 var offlineCommands = []string{"", "rules", "config", "config check", "migrate"}
 
 // Every command is in clusterCommands or offlineCommands. The commands that read a cluster have every flag in clusterFlagTests, and the
-// other commands have no flag in it.
+// other commands have none of these flags.
 func TestEveryCommandIsKnownToReadAClusterOrNot(t *testing.T) {
 	tested := []string{"kubeconfig", "namespace"} // TestKubeconfigChoosesTheCluster, TestNamespaceFlag
 	for _, test := range clusterFlagTests {

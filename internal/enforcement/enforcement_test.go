@@ -282,8 +282,8 @@ func TestRegistrationIsChecked(t *testing.T) {
 	}
 }
 
-// Helm creates the configuration a few seconds after the guard starts. The guard then reports no problem. It reports a
-// missing configuration after Grace. The metric is right from the beginning.
+// Helm creates the configuration a few seconds after the guard starts. Until Grace has passed, the guard reports no problem. Afterwards
+// it reports a missing configuration. The metric is right from the beginning.
 func TestNothingIsReportedDuringGrace(t *testing.T) {
 	t.Parallel()
 	for _, created := range []bool{true, false} {

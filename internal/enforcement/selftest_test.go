@@ -16,7 +16,8 @@ import (
 var errRefused = apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "aws-auth",
 	errors.New(`admission webhook "aws-auth.awsauth-guard.io" denied the request: data: … [deleted]`))
 
-// The self-test fails if two answers in a row differ from the guard's answer.
+// The self-test fails if the answers differ from the guard's answer for as long as the period of
+// the self-test.
 func TestSelfTestFailsOnUnexpectedAnswer(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -12,7 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// FuzzFix fixes any texts. No principal loses access or a group that it needs, no denial appears, and a second run changes nothing.
+// FuzzFix fixes any texts. No principal loses its login, a run without a correction changes no text, and a second run corrects
+// nothing.
 func FuzzFix(f *testing.F) {
 	all, err := rulecase.Glob(rulesDir + "/*/*.txtar")
 	if err != nil {

@@ -91,9 +91,8 @@ func reports(t *testing.T) []string {
 	return files
 }
 
-// TestFixOfReports fixes texts of public reports, which scripts and blogs have made. A report has the section fixed.yaml with the fixed text, and
-// the section fixed with the rules and hints of the corrected findings, and the section left with the findings that only a person can
-// correct.
+// TestFixOfReports fixes texts of public reports, which scripts and blogs have made. A report has three sections for the result: fixed.yaml has
+// the fixed text, fixed has the rules and hints of the corrected findings, and left has the findings that only a person can correct.
 func TestFixOfReports(t *testing.T) {
 	for _, file := range reports(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {

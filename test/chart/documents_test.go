@@ -197,8 +197,8 @@ func TestWithoutHelm(t *testing.T) {
 	}
 }
 
-// TestNotes: the notes say how to see a refusal or a warning. They also say so if helm test can't succeed with the
-// values.
+// TestNotes: the notes say how to see a refusal or a warning. If helm test can't succeed with the values, the notes
+// say this, too.
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	const says = "helm test fails with these values"

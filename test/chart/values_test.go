@@ -146,8 +146,8 @@ func TestGoodValues(t *testing.T) {
 	}
 }
 
-// TestGroupsInTheBackstop: the backstop has the right name of a group that has every character that YAML or CEL could
-// misread.
+// TestGroupsInTheBackstop: the backstop has the exact name of a group, even if the name has every character that YAML
+// or CEL could misread.
 func TestGroupsInTheBackstop(t *testing.T) {
 	t.Parallel()
 	group := `"a\'{{b}}: #c\u00a0\u2028\u2029\U0001f600` + "`" + `"`

@@ -13,8 +13,8 @@ type check struct {
 	tests string
 }
 
-// checks are the rows of the table, in the order of the page. The last one is every test, with those that have no row
-// of their own.
+// checks are the rows of the table, in the order of the page. The last row stands for every test, including the tests
+// that no other row has.
 var checks = []check{
 	{"the API server accepts every object of the chart, and warns of none", "chart/TestServerSideDryRun"},
 	{"Helm 3 and Helm 4 install, upgrade and uninstall the chart", "chart/(TestRelease|TestModes|TestInstallCommands)"},
@@ -52,7 +52,8 @@ func (r *results) add(other results) {
 	r.failures = append(r.failures, other.failures...)
 }
 
-// of reports whether every test of a check passes, with their subtests. It returns an error if the check has no test.
+// of reports whether every test of a check passes, including its subtests. It returns an error if the check has no
+// test.
 func (r *results) of(c check) (bool, error) {
 	tests := regexp.MustCompile("^(" + c.tests + ")(/.*)?$")
 	n, passes := 0, true

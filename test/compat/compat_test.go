@@ -179,8 +179,8 @@ func TestOnlyPassingTestsCount(t *testing.T) {
 	}
 }
 
-// TestTableKeepsOtherVersions: a run on one version leaves the results of the others, and removes those of versions that are
-// no longer pinned.
+// TestTableKeepsOtherVersions: a run on one version keeps the results of the other pinned versions, and removes the results
+// of versions that are no longer pinned.
 func TestTableKeepsOtherVersions(t *testing.T) {
 	full := func(release, cell string) column {
 		c := column{releaseRow: release}

@@ -51,8 +51,9 @@ type event struct {
 	Output string `json:"Output"`
 }
 
-// read reads the output of `go test -json`. A skipped test counts as one that fails, because its promise isn't shown. The
-// package itself has the name of the suite; it fails if it doesn't build, or if it ends too early.
+// read reads the output of `go test -json`. A skipped test counts as failed, because it doesn't show that its promise
+// holds. The results also have the package itself, under the name of the suite. The package counts as failed if it
+// doesn't build, or if it ends too early.
 func (s suite) read(stream io.Reader) (results, error) {
 	r := results{tests: map[string]bool{}}
 	output := map[string]string{}

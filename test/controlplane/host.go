@@ -108,7 +108,7 @@ type Webhook struct {
 const configFile = "guardconfig.yaml"
 
 // StartWebhook starts the webhook with additional flags, and waits until it is ready. If guardConfig is empty, the
-// webhook has no GuardConfig. The webhook runs until a caller stops it or the host, or until ctx ends.
+// webhook has no GuardConfig. The webhook runs until a caller stops the webhook or the host, or until ctx ends.
 func (h *Host) StartWebhook(ctx context.Context, guardConfig string, flags ...string) (*Webhook, error) {
 	if err := h.build.wait(); err != nil {
 		return nil, err

@@ -36,8 +36,8 @@ const (
 	// garbage collector. The webhook derives its soft limit in the same way from the limit of its container.
 	maxMemory   = 192 << 20
 	memoryLimit = maxMemory - 24<<20 // 24 MiB are for memory outside of the heap
-	// maxGrowth is the maximum factor by which the CPU time may grow if the size doubles. Evaluations below minGrowing are
-	// not checked, because their time is mostly noise.
+	// The command lists a construct if its CPU time grows by more than the factor maxGrowth when the size doubles. It doesn't list
+	// evaluations that take less than minGrowing, because their time is mostly noise.
 	maxGrowth  = 3
 	minGrowing = 100 * time.Millisecond
 	// runTimeout limits the time of one process.

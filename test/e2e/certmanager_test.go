@@ -93,7 +93,8 @@ func withdrawCA(t *testing.T) {
 
 	e = edit(t)
 	e.more(50)
-	// One request changes both webhooks. After a change of one, the cainjector writes the bundles of both, as it read them.
+	// One request changes both webhooks. If a request changed only one, the cainjector could overwrite the other with the
+	// caBundle that it had read earlier.
 	ca := base64.StdEncoding.EncodeToString(leaf[corev1.ServiceAccountRootCAKey])
 	kubectl(t, "patch", "validatingwebhookconfiguration", release, "--type", "json", "--patch",
 		`[{"op":"replace","path":"/webhooks/0/clientConfig/caBundle","value":"`+ca+`"},

@@ -57,7 +57,8 @@ const (
 	floods       kind = "send a body without an end"
 )
 
-// kindOf returns the behaviour of the server with an index: of 20 servers one hangs, one sends a body without an end, and two answer 401.
+// kindOf returns the behaviour of the server with an index. Of 20 servers one hangs, one sends a body without an end, and two answer 401.
+// With -flood, every server sends a body without an end.
 func (o options) kindOf(i int) kind {
 	switch {
 	case o.flood, i%20 == 7:
@@ -182,8 +183,9 @@ func (s *stubs) kubeconfig(file string) error {
 	return os.WriteFile(file, text, 0o600)
 }
 
-// maxMemory is the limit for the memory of the program: a base for the program with its results, and for each cluster that is read at the
-// same time three times the response bytes, because Go doubles a growing buffer and the objects are decoded beside it.
+// maxMemory is the limit for the memory of the program. It is the sum of a base for the program with its results, and of three times the
+// response bytes for each cluster that is read at the same time. The factor is three because Go doubles a growing buffer, and the decoded
+// objects are in memory beside the buffer.
 func maxMemory(concurrency int) int64 {
 	return 128<<20 + int64(concurrency)*3*fleet.MaxResponseBytes
 }
@@ -256,7 +258,8 @@ func (o options) measure(ctx context.Context, s *stubs, command, program, kubeco
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		memory = usage.Maxrss << 10
 	}
-	// The sum of the times of all clusters, divided by the number of clusters at a time, and the cluster that begins last.
+	// The limit is the time of all clusters together, divided by the number of clusters at a time, plus the time of the cluster that
+	// begins last.
 	slow := time.Duration(counts[hangs]+counts[floods]) * (o.timeout + time.Second)
 	limit := (answering+slow)/time.Duration(o.concurrency) + o.timeout + time.Second
 	worst := time.Duration(o.clusters)*(o.timeout+time.Second)/time.Duration(o.concurrency) + o.timeout + time.Second

@@ -33,8 +33,8 @@ func setData(ctx context.Context, c *client, d data) error {
 	return patch(ctx, c, types.JSONPatchType, []map[string]any{{"op": "add", "path": "/data", "value": d}}, nil)
 }
 
-// startDeletion stores d with the finalizers and deletes it. Because of the finalizers, aws-auth stays. grant is its
-// break-glass value; it has none if grant is empty.
+// startDeletion stores d with the finalizers and deletes it. Because of the finalizers, aws-auth stays. grant is the
+// break-glass value of the object. If grant is empty, the object has no break-glass annotation.
 func startDeletion(t *testing.T, d data, grant string, finalizers ...string) {
 	t.Helper()
 	endDeletion(t)

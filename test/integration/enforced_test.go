@@ -53,7 +53,8 @@ func (g *guarded) files(t *testing.T) (bundle []byte) {
 }
 
 // wantEnforced waits until a replica's metric, an Event and /readyz?verbose say whether the guard enforces. If reason
-// is empty, the guard must enforce. Otherwise it must not, and they and the log must give the reason.
+// is empty, the guard must enforce. Otherwise it must not enforce, and the Event, /readyz?verbose and the log must
+// give the reason.
 func (g *guarded) wantEnforced(t *testing.T, r *replica, reason string) {
 	t.Helper()
 	begun := time.Now()
@@ -162,8 +163,8 @@ func alone(t *testing.T) {
 }
 
 // The enforcing webhook refuses a self-test, or only warns in mode warn. It does not count a self-test as a review.
-// The API server may not call the webhook for a self-test, although the webhook configuration is right. Then the
-// guard reports that it doesn't enforce.
+// If the API server doesn't call the webhook for a self-test although the webhook configuration is right, the guard
+// reports that it doesn't enforce.
 func TestSelfTestIsRefusedAndNotCounted(t *testing.T) {
 	alone(t)
 	const enabled = guardConfig + "selfTest: {enabled: true}\n"

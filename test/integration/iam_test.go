@@ -124,8 +124,8 @@ func TestIAM(t *testing.T) {
 					t.Errorf("%s: %d calls", test.name, n)
 				}
 			}
-			// The guard looks up a new principal even if the map had no admin or no node role before. Then a missing
-			// principal is only a warning.
+			// The guard looks up a new principal even if the map had no admin or no node role before. In this case a
+			// missing principal is only a warning.
 			for i, before := range []data{base().with("mapRoles", admin), base().with("mapRoles", node)} {
 				name := fmt.Sprintf("new-%s-%d", mode, i)
 				store(t, before)
@@ -143,8 +143,8 @@ func TestIAM(t *testing.T) {
 	}
 
 	// If IAM hangs or refuses, the guard admits the change with a warning, and in time. Without the configured budget
-	// of 500 ms, each edit would take 2 s. That is the default budget, and also half of the time that the guard uses
-	// of the webhook's timeout of 5 s. A busy machine may delay one edit for a second, but not each of three.
+	// of 500 ms, each edit would take the default budget of 2 s. A busy machine may delay one edit for a second, but
+	// not each of three.
 	const soon = 1500 * time.Millisecond
 	for _, test := range []struct {
 		name   string

@@ -27,7 +27,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/servingcert"
 )
 
-// quick returns the default times. It shortens those for which a test waits to a tenth.
+// quick returns the default times, except that the times for which a test waits are a tenth.
 func quick() enforcement.Timing {
 	t := enforcement.DefaultTiming()
 	t.Check, t.Grace = time.Second, 2*time.Second

@@ -159,8 +159,7 @@ func callersOf(arn string) []string {
 
 var asciiLetters = strings.NewReplacer("\u212a", "K", "\u017f", "s", "\u0130", "I", "\u0131", "i")
 
-// plainASCII replaces letters outside of ASCII by ASCII letters. It replaces those that some case-insensitive
-// comparisons treat as an ASCII letter.
+// plainASCII replaces the letters outside of ASCII that some case-insensitive comparisons treat as ASCII letters.
 func plainASCII(s string) string { return asciiLetters.Replace(s) }
 
 var (

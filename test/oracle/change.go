@@ -83,7 +83,7 @@ func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy v
 	}
 }
 
-// checkNodeFindings checks that the guard says that nodes turn NotReady only if the change locks nodes out.
+// checkNodeFindings checks a finding which says that nodes turn NotReady: the change must lock nodes out.
 func (k *Checker) checkNodeFindings(change validate.Change, lockouts []string, verdict validate.Verdict) {
 	for _, o := range []*awsauth.Object{change.Old, change.New} {
 		if o != nil && (hasReplacementCharacter(o) || pastLimit(o)) {

@@ -47,7 +47,7 @@ type Checker struct {
 	Stats    Stats
 	failures []Failure
 	cause    string // see causeOf
-	grants   bool   // the current change grants a group whose members bypass the guard
+	grants   bool   // see grantsBypass
 }
 
 // NewChecker starts an authenticator for the checker. [Checker.Close] stops it.

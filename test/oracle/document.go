@@ -12,7 +12,8 @@ import (
 )
 
 // neverMatchRules are the rules whose findings say that an element of mapRoles, mapUsers or mapAccounts never matches a caller.
-// The value is a pattern. Only the findings whose path matches it say so. The empty pattern matches every path.
+// The value is a pattern for the path of a finding. Other findings of the rule have another meaning. The empty pattern matches
+// every path.
 var neverMatchRules = map[string]string{
 	"assumed-role-arn":    "",
 	"fargate-profile-arn": "",
@@ -220,8 +221,8 @@ func (e element) access() (username string, groups []string) {
 	return fields.Username, fields.Groups
 }
 
-// checkAccounts checks that the findings do not reject too many elements of mapAccounts. They may reject as many as are not
-// account ids.
+// checkAccounts checks that the findings do not reject too many elements of mapAccounts. There may be at most as many rejected
+// elements as elements that are no account ids.
 func (k *Checker) checkAccounts(verdict validate.Verdict, r *answerIndex) {
 	named := make(map[string]bool)
 	for _, f := range verdict.Findings {
@@ -254,7 +255,7 @@ func (k *Checker) checkClean(data map[string]string) {
 	}
 }
 
-// arnLine finds the ARNs of elements in a text. It finds an ARN only if its key begins the line and it has no escapes.
+// arnLine finds the ARNs of elements in a text. It finds an ARN only if the key begins the line and the ARN has no escapes.
 var arnLine = regexp.MustCompile(`(?im)^\s*(?:-\s+)?["']?(?:role|user)arn["']?\s*:\s*["']?(arn:[^\s"'#,}\]\\]+)(?:[\s"'#,}\]]|$)`)
 
 // checkCleanElements checks a document without findings. Every element answers a caller, no caller gets a random answer, and

@@ -16,16 +16,18 @@ import (
 // preexistingNote is the end of the message of a pre-existing finding.
 const preexistingNote = "the old version has this fault too"
 
-// checkNewFaults checks that the guard denies a change if a rule finds more faults in the new version than in the old one. It does not check a
-// change whose old version has text that the authenticator does not read, because a fault in such text can be pre-existing, too.
+// checkNewFaults checks that the guard denies a change if a rule finds more faults in the new version than in the old one. It checks only
+// changes with a pre-existing finding. It skips a change if the old version has text that the authenticator does not read, because a fault in
+// such text can be pre-existing, too.
 func (k *Checker) checkNewFaults(change validate.Change, policy validate.Policy, verdict validate.Verdict, old, now *version) {
 	preexisting := func(f validate.Finding) bool { return strings.Contains(f.Message, preexistingNote) }
 	if verdict.Action == validate.ActionDeny || change.Old == nil || change.New == nil || !slices.ContainsFunc(verdict.Findings, preexisting) || k.hasUnreadText(change.Old) {
 		return
 	}
 	k.Stats.add("changes with faults of the old version")
-	// byRule counts the faults by rule. It leaves out accessRules: a fault of these rules is pre-existing for every element that gives an access
-	// of the old version. So more of them may be pre-existing than the old version has. checkNewAccessFaults checks these rules.
+	// byRule counts the faults by rule. It leaves out accessRules, which checkNewAccessFaults checks. A fault of such a rule is pre-existing for
+	// every element that gives an access of the old version. So the new version may have more pre-existing faults than the old version has
+	// faults.
 	byRule := func(faults map[string]int) map[string]int {
 		count := make(map[string]int)
 		for fault, n := range faults {
@@ -172,7 +174,8 @@ func (k *Checker) hasUnreadText(o *awsauth.Object) bool {
 }
 
 // checkHarmless checks that the guard does not deny a change that takes no access away and adds no fault. The caller makes sure that the change
-// takes no access away. locked reports whether the change still causes a lockout. covers allows this, because it accepts random answers.
+// takes no access away. locked reports whether the change causes a lockout all the same. This is possible, because covers accepts random
+// answers.
 func (k *Checker) checkHarmless(change validate.Change, policy validate.Policy, verdict validate.Verdict, locked bool, old, now *version) {
 	k.Stats.add("superset changes")
 	if change.New == nil || locked { // covers accepts a random answer, which locks a requester out
@@ -243,8 +246,8 @@ func pastLimit(o *awsauth.Object) bool {
 }
 
 // faults counts the denied findings in one version, by rule, element and field. Elements with the same JSON count as one element. For
-// accessRules, these are elements with the same ARN, username and groups. faults leaves out bypass-grant, because grantsBypass computes the
-// grants from the authenticator's answers.
+// accessRules, elements with the same ARN, username and groups count as one. faults leaves out bypass-grant, because grantsBypass computes
+// the grants from the authenticator's answers.
 func faults(object *awsauth.Object, v *version, policy validate.Policy) map[string]int {
 	elements := make(map[string]element)
 	for _, e := range slices.Concat(v.elements, v.accounts) {

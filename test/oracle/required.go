@@ -38,10 +38,10 @@ func RequiredFindings() []string {
 // with Fargate").
 var nodeNeeds = []string{"system:bootstrappers", "system:node-proxier", "eks:kube-proxy-windows"}
 
-// proxyGroups are those of nodeNeeds that kube-proxy needs. Nodes without their group have no network.
+// proxyGroups are the groups in nodeNeeds that kube-proxy needs. Nodes without the group for their kind have no network.
 var proxyGroups = nodeNeeds[1:]
 
-// hasNodes reports whether a caller always logs in as a node with the group.
+// hasNodes reports whether at least one caller logs in as a node with the group in all its possible logins.
 func (v *access) hasNodes(group string) bool {
 	return slices.ContainsFunc(v.callers, func(caller string) bool {
 		return shareOf(v.logins[caller], func(l login) bool { return l.isNode() && l.has(group) }) == all
@@ -105,9 +105,9 @@ func requiredForRequester(c *generate.Change, before, after *access) []requiredF
 	return requiredFindings
 }
 
-// grantsBypass reports whether the change gives a caller a group whose members bypass the guard. A person who assumes a role
-// can choose the name of the session, so templates can give such a group. grantsBypass returns false if a section of the old
-// version has invalid bytes, because repairing a byte is no grant.
+// grantsBypass reports whether the change gives a caller the bypass group, or an override group that is not an admin group.
+// A person who assumes a role can choose the name of the session, so templates can give such a group. grantsBypass returns
+// false if a section of the old version has invalid bytes, because repairing a byte is no grant.
 func (k *Checker) grantsBypass(c *generate.Change, before, after *access) bool {
 	if !sectionsAreUTF8(c.Old) {
 		return false

@@ -33,7 +33,7 @@ type storedState struct {
 // clock is the current time in every request.
 var clock = time.Unix(1_700_000_000, 0)
 
-// store stores a version. The guard's watch, which uses protobuf, observes it with its original bytes.
+// store stores a version. The guard observes the original bytes of the version, because its watch uses protobuf.
 func (s *storedState) store(object *corev1.ConfigMap, access *access) {
 	s.object, s.history = object, append(s.history, access)
 	if object == nil {

@@ -9,11 +9,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// maxMinimizeTries is the largest number of changes that minimize checks for one failure. They take a second or two.
+// maxMinimizeTries is the largest number of changes that minimize checks for one failure. These checks take a second
+// or two.
 const maxMinimizeTries = 3000
 
 // minimize removes the parts of the change that the failure doesn't need. It returns the failure with the smaller
-// change. It doesn't minimize sequences.
+// change. It doesn't minimize a sequence, and a change whose text must match a model.
 func (k *Checker) minimize(f FoundFailure) FoundFailure {
 	tries := maxMinimizeTries
 	still := func(c *generate.Change) (Failure, bool) {

@@ -35,8 +35,8 @@ func (k *textEditor) Close() { k.a.Close() }
 func (k *textEditor) statistics() Stats { return k.stats }
 
 // RunTextEdits makes count random edits of generated texts. internal/edit must refuse an edit, or change exactly the intended elements, as
-// the released authenticator reads them. RunTextEdits returns a description of each edit with another effect. Half of the texts have no
-// fault. The statistics count refused edits of texts with and without faults separately.
+// the released authenticator reads them. RunTextEdits returns a description of each edit with another effect. At least half of the texts
+// have no fault. The statistics count refused edits of texts with and without faults separately.
 func RunTextEdits(s *Source, count, workers int) (Stats, []string, error) {
 	found := make(chan string)
 	var failures []string
