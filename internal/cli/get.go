@@ -64,7 +64,7 @@ entries from EKS. With -f, --entries or --rbac it reads only these files. The co
   USERNAME  the username in Kubernetes, with its templates
   GROUPS    the groups in Kubernetes; every user is in system:authenticated, too
   POLICIES  the EKS access policies, each with its namespaces unless it applies in the whole cluster
-  ACCESS    what these amount to:
+  ACCESS    the rights that the row gives:
             admin             everything: system:masters, AmazonEKSClusterAdminPolicy, or * on * by RBAC
             can become admin  RBAC allows to escalate, bind, impersonate, make tokens or write aws-auth, or
                               AmazonEKSClusterAdminPolicy applies in kube-system
@@ -92,8 +92,8 @@ get then compares the access of each principal. The principals whose access diff
 DIFFERS IN names the clusters in which the access is not that of most clusters. Clusters with equal access share a column.
 If there are more than 8 columns, and with -o wide, get lists the clusters of each access instead. If the clusters are
 in several AWS accounts, ACCOUNT in a principal stands for the account of the cluster. With --clusters, get also
-reads the access entries. With --contexts, it doesn't. With --baseline, get shows the principals that have access
-that they did not have.
+reads the access entries. With --contexts, it doesn't. With --baseline, get shows only
+the principals with access that the baseline lacks.
 
 Exit status: 0 success, 1 a PRINCIPAL can't log in (to any of several clusters), isn't selected by the flags, or with
 --baseline a principal has new access, 2 an error, or a part of the cluster can't be read, 3 one of several clusters,

@@ -57,10 +57,10 @@ aws-auth. Some files show their aws-auth only after another tool, such as Helm o
 If you name such a file, lint reports an error; if it is in a folder, lint prints a note. In a folder
 lint skips unrelated files even if they do not parse.
 
-Without --old, lint checks each manifest by itself. With --old, it checks the manifest as an edit of that
-version. It then also runs the rules about lost access. A fault that the old version already has becomes
+Without --old, lint checks each manifest by itself. With --old, it checks the manifest as an edit of the
+version in --old. It then also runs the rules about lost access. A fault that the old version already has becomes
 a warning, and lint drops a warning that the old version already has. The output ends with the access that each
-principal gains or loses. If no FILE has an aws-auth, lint checks its deletion. In a Terraform plan, lint
+principal gains or loses. If no FILE has an aws-auth, lint checks the deletion of the old version. In a Terraform plan, lint
 checks a changed object as an edit of the old one, and a replaced object also as a deletion. Rules about
 the requester do not run for a plan, because a plan does not name the user who applies it.
 

@@ -77,7 +77,7 @@ func (l *lintRun) fixObjects(in input, src []byte) (text []byte, result *fileFix
 	for _, o := range slices.Backward(in.objects) {
 		if !isManifest(o, manifests) {
 			if o.Object != nil && hasCorrection(validate.Corrections(o.Object, l.policy)) {
-				notes = append(notes, in.label(o)+": not fixed: --fix changes only manifests of aws-auth; correct the source from which another tool makes this one")
+				notes = append(notes, in.label(o)+": not fixed: --fix changes only manifests of aws-auth; correct the source from which another tool makes this aws-auth")
 			}
 			continue
 		}

@@ -111,7 +111,7 @@ func (l *lintRun) lintNothing(args string) error {
 		return l.addResult(failedFile(args, fmt.Errorf("%s holds no aws-auth that lint can evaluate, so the change of %s is not known; see the notes", args, l.oldName)))
 	}
 	if l.plan {
-		return l.addResult(failedFile(args, fmt.Errorf("%s is a plan without aws-auth, so it does not change the one in %s: a plan lists every deletion; leave out --old", args, l.oldName)))
+		return l.addResult(failedFile(args, fmt.Errorf("%s is a plan without aws-auth, so it does not change the aws-auth in %s: a plan lists every deletion; leave out --old", args, l.oldName)))
 	}
 	l.app.note("no aws-auth in %s: evaluated as the deletion of the one in %s", args, l.oldName)
 	change := l.change
@@ -238,7 +238,7 @@ func (l *lintRun) lintFile(s source) fileResult {
 	if s.built != nil && l.patch == "" {
 		result := l.lintBuild(s)
 		if l.fix && len(result.Findings) > 0 {
-			result.Notes = append(result.Notes, s.name+": not fixed: it is the result of a Kustomization; name the file of it that has the fault")
+			result.Notes = append(result.Notes, s.name+": not fixed: it is the result of a Kustomization; name the file of the Kustomization that has the fault")
 		}
 		return result
 	}

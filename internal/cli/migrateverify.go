@@ -29,7 +29,7 @@ func (a *app) migrateVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Compare the access by access entries with that by aws-auth",
-		Long: `Compare the access by access entries with that by aws-auth alone, for each principal of both.
+		Long: `For each principal, compare the access by access entries with the access by aws-auth alone.
 
 The columns are the results in the authentication mode API_AND_CONFIG_MAP, where an access entry wins over
 aws-auth, and in mode API, where aws-auth has no effect:
@@ -44,8 +44,8 @@ verify names the principals that log in now and can't in mode API.
 
 If the entries were removed from aws-auth already, pass the earlier version with -f.
 
-EKS itself makes access entries, for example for the principal that created the cluster. They are a gain.
---except leaves principals out that you have checked.
+EKS itself makes access entries, for example for the principal that created the cluster. Such an
+access entry counts as a gain. --except leaves principals out that you have checked.
 
 Exit status: 0 every principal has the same access, 1 a principal gains or loses, 2 an error or an unknown
 access.`,

@@ -54,7 +54,7 @@ func (d *diagnosis) describeCluster(ctx context.Context) (Status, string) {
 		return StatusUnknown, "EKS can't be read: " + err.Error()
 	}
 	if d.Principal == "" && !d.isOwnCluster(ctx, description) {
-		return StatusUnknown, fmt.Sprintf("EKS describes %s, but doctor calls AWS with other credentials than those of the token, and the cluster may be another one", description.ARN)
+		return StatusUnknown, fmt.Sprintf("EKS describes %s, but doctor calls AWS with other credentials than those of the token, so this may not be the cluster of the kubeconfig", description.ARN)
 	}
 	d.cluster.description = description
 	if d.Principal == "" {

@@ -100,7 +100,7 @@ func (d *diagnosis) noAWSAuth(ctx context.Context) *Cause {
 func (d *diagnosis) staleEntry(stale *access.AccessEntry) *Cause {
 	return &Cause{
 		ID: "stale-access-entry", Step: stepEntries, Admin: d.replaceEntry(stale), User: checkCommand,
-		Summary: fmt.Sprintf("the access entry of %s is older than the principal, which was deleted and created again; EKS compares unique ids, so it matches no caller any more; it has the groups [%s] and the policies [%s]",
+		Summary: fmt.Sprintf("the access entry of %s is older than the principal, which was deleted and created again; EKS compares unique ids, so the access entry matches no caller any more; it has the groups [%s] and the policies [%s]",
 			stale.PrincipalARN, strings.Join(stale.Groups, ", "), strings.Join(policyNames(stale), ", ")),
 	}
 }
@@ -121,7 +121,7 @@ func (d *diagnosis) refusedAlthoughMapped(source string) *Cause {
 	return &Cause{
 		ID: "refused-although-mapped", Step: stepAPIServer, User: "aws eks list-clusters" + d.awsCluster().RegionFlag() + d.withProfile(),
 		Admin: d.authenticatorLogs(),
-		Summary: fmt.Sprintf("%s admits %s, and the API server refuses the token; is it the API server of the cluster %s? EKS may also need some seconds to apply a change",
+		Summary: fmt.Sprintf("%s admits %s, and the API server refuses the token; is this the API server of the cluster %s? EKS may also need some seconds to apply a change",
 			source, d.report.Principal.ARN, d.ClusterName),
 	}
 }

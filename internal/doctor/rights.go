@@ -108,7 +108,7 @@ func (d *diagnosis) failRights(some bool, request string) (Status, string) {
 	c.Summary = fmt.Sprintf("you are logged in as %s, and no role is bound to you or to your groups [%s]: you may not %s", user.Username, strings.Join(user.Groups, ", "), request)
 	if some {
 		c.ID = "not-allowed"
-		c.Summary = fmt.Sprintf("you are logged in as %s with the groups [%s], and no role that is bound to these allows you to %s", user.Username, strings.Join(user.Groups, ", "), request)
+		c.Summary = fmt.Sprintf("you are logged in as %s with the groups [%s], and no role that is bound to this user or to these groups allows you to %s", user.Username, strings.Join(user.Groups, ", "), request)
 	}
 	if entry != nil && entry.Type == access.TypeStandard && d.Request == nil {
 		c.Admin = d.associateView(quote(entry.PrincipalARN))

@@ -237,7 +237,7 @@ func Move(from, to string, s awsauth.Section, index int, arn string) (newFrom, n
 	}
 	e := elements[index].entry
 	if arn == "" || e.SSO != nil {
-		return "", "", l.refuse("it has no %s that could move with it", e.ARNKey())
+		return "", "", l.refuse("it has no %s, so it can't move to the other section", e.ARNKey())
 	}
 	e.Section, e.ARN = awsauth.MapUsers, arn
 	if s == awsauth.MapUsers {

@@ -174,7 +174,7 @@ func (v *check) checkCondition(c *admissionregistrationv1.MatchCondition) error 
 // checkBundle verifies the serving certificate with the CAs of a caBundle, as the API server does.
 func (v *check) checkBundle(bundle []byte) error {
 	if len(bundle) == 0 {
-		return errors.New("its caBundle is empty, so the API server uses its own roots, which are not known here")
+		return errors.New("its caBundle is empty, so the API server uses its own roots, which the guard doesn't know")
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(bundle) {

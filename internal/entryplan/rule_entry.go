@@ -96,7 +96,7 @@ var entryUsername = &Rule{
 	Doc: `
 EKS refuses a username that begins with system:, eks:, aws:, amazon: or iam:. It also refuses the templates
 {{SessionName}} and {{SessionNameRaw}} in a username without a colon before them, because a session name could then
-complete the name of another user. aws-auth accepts such usernames, so a migration meets them.
+complete the name of another user. aws-auth accepts such usernames, so you may have to change them when you migrate.
 
 Choose another username, and change the RBAC bindings that name it. Or leave the username out: EKS then uses the ARN.`,
 	Source: "EKS user guide, \"Set a custom username for EKS access entries\"",

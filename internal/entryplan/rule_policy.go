@@ -52,8 +52,8 @@ of a principal and creates it again, but keeps the association of a policy, the 
 apply. Terraform notices this only in its next plan.
 
 The rule also warns if the plan deletes an association at one address and creates the same one at another address, for
-example because a new version of a module builds the keys of for_each in another way. Terraform can delete the old one after
-it has created the new one, and both are the same association in EKS.
+example because a new version of a module builds the keys of for_each in another way. In EKS both
+are the same association. If Terraform deletes the old one after it has created the new one, no association is left.
 
 Tell Terraform that the resource has moved, by a moved block or terraform state mv OLD NEW. Or replace the associations
 together with the access entry, by replace_triggered_by or terraform apply -replace=ADDRESS.`,
@@ -92,7 +92,7 @@ func checkPolicyLost(p *pass) {
 		if r.made() {
 			if old := deleted[id]; old != nil && r.Before == nil {
 				warn(p, r, fieldPolicy, "tell Terraform that the resource has moved: terraform state mv '"+old.Address+"' '"+r.Address+"'",
-					"the plan creates this association of %s with %q, and deletes the same one as %s, so EKS may have none afterwards", r.After.policyName(), id.principal, old.Address)
+					"the plan creates this association of %s with %q, and deletes the same association at the address %s, so EKS may have none afterwards", r.After.policyName(), id.principal, old.Address)
 			}
 			continue
 		}
@@ -114,8 +114,8 @@ If the authentication mode is API, only a principal with permissions in the EKS 
 
 The rule also reports a plan that replaces the access entry of the only admin by an access entry of another principal at the
 same address. A module that makes an access entry for the caller, such as terraform-aws-eks with
-enable_cluster_creator_admin_permissions, does this if another person or a pipeline applies it. The admin is locked out, and
-is let in again when they apply.
+enable_cluster_creator_admin_permissions, does this if another person or a pipeline applies it. The admin is locked out
+until the admin applies the plan.
 
 Name the admins in the configuration: in terraform-aws-eks set enable_cluster_creator_admin_permissions to false, and
 list the roles in access_entries. To change the admin, add the new access entry first, and remove the old one in a second
@@ -152,7 +152,7 @@ func checkLastAdmin(p *pass) {
 			continue // the configuration names a new admin
 		}
 		p.reportLost(was[0], "name the admins in the configuration instead of using the caller; in terraform-aws-eks set enable_cluster_creator_admin_permissions = false and list them in access_entries",
-			"the access entry of %q, the last admin of the cluster %q, would be replaced by one of %q", was[0].principal, cluster, is[0].principal)
+			"the access entry of %q, the last admin of the cluster %q, would be replaced by an access entry of %q", was[0].principal, cluster, is[0].principal)
 	}
 }
 

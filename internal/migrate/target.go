@@ -232,7 +232,7 @@ func (p *planner) checkNodeAccount(t *target, arn awsauth.ARN) {
 	switch p.account {
 	case arn.Account:
 	case "":
-		t.problem("the account of the cluster is not known, and an access entry for nodes needs a role of it",
+		t.problem("the account of the cluster is not known, and an access entry for nodes needs a role of this account",
 			choice{option: "name the account with --account, or the cluster with --cluster-name", change: "none"})
 	default:
 		t.problem("the role is in the account "+arn.Account+", and an access entry for nodes needs a role of the cluster's account "+p.account,
