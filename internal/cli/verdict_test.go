@@ -39,8 +39,8 @@ const (
 // empty is the old object for a case that has none, so that lint evaluates the case as an edit.
 const empty = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: aws-auth\n"
 
-// For every case, lint and the webhook give the same verdict by the same rules. They get the case as an update without
-// override annotations, with the same old object, configuration and requester.
+// For every case that lint and the webhook can both evaluate, they give the same verdict by the same rules. They get
+// the case as an update without override annotations, with the same old object, configuration and requester.
 func TestLintAndWebhookAgree(t *testing.T) {
 	left := map[string][]string{}
 	compared, withRequester := 0, 0

@@ -391,8 +391,8 @@ func TestPlanDecidesNothingAboutAPrincipalThatNeverLogsIn(t *testing.T) {
 	}
 }
 
-// A person must decide about a user whose username has a template of the session. The authenticator replaces it by an
-// empty text. EKS documents the template only for roles.
+// A person must decide about a user whose username has a template of the session. The authenticator replaces the
+// template by an empty text. EKS documents the template only for roles.
 func TestPlanDecidesAboutASessionTemplateOfAUser(t *testing.T) {
 	t.Parallel()
 	p := migrate.New(migrate.Input{Document: document(nil, []string{user(iam+"user/x", "x:{{SessionName}}", "viewers")})})

@@ -46,7 +46,7 @@ func (c Cast) Marshal() ([]byte, error) {
 		return nil, fmt.Errorf("encoding the header: %w", err)
 	}
 	for _, e := range c.Events {
-		// A terminal goes to the begin of the line only with a carriage return.
+		// A terminal goes to the beginning of the line only with a carriage return.
 		text := strings.ReplaceAll(e.Text, "\n", "\r\n")
 		if err := encoder.Encode([]any{json.Number(fmt.Sprintf("%.2f", e.Seconds)), "o", text}); err != nil {
 			return nil, fmt.Errorf("encoding an event: %w", err)

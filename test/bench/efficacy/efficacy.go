@@ -80,7 +80,7 @@ func toJSON(manifest []byte) ([]byte, error) {
 }
 
 // Check returns an error if the guard is wrong about the report. If a webhook can see the fault, the case's rule must
-// find it. The guard must find nothing in a harmless change.
+// find it. In a harmless change, and in a case whose fault a webhook can't see, the guard must find nothing.
 func (r *Row) Check() error {
 	switch {
 	case r.Catchable() && !slices.Contains(r.Guard.Rules(), r.Rule):
