@@ -39,8 +39,8 @@ func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
 	ctx, cancel := cluster.withTimeout(ctx, requestTimeout)
 	defer cancel()
 	var cm corev1.ConfigMap
-	if err := decodeResponse(cluster.client.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx), &cm); err != nil {
-		return input{}, explainAPIError(cluster.name, err)
+	if err := cluster.decode(ctx, cluster.client.Get().Namespace(awsauth.Namespace).Resource("configmaps").Name(awsauth.Name).Do(ctx), &cm); err != nil {
+		return input{}, explainAPIError(cluster.where, err)
 	}
 	return input{name: liveName(cluster.name), objects: []object{{Object: kube.Object(&cm), InText: true}}}, nil
 }
@@ -50,15 +50,18 @@ func liveName(contextName string) string {
 	return contextName + "/" + awsauth.Namespace + "/" + awsauth.Name
 }
 
-// decodeResponse decodes the response of an API server. If the response is an HTML page, or if a time limit ended the request, the error
-// says so.
-func decodeResponse(result rest.Result, into runtime.Object) error {
+// decode decodes the response of the API server. If the response is an HTML page, or if a time limit ended the request, the error says so.
+// ctx is the context of the request.
+func (c *cluster) decode(ctx context.Context, result rest.Result, into runtime.Object) error {
 	var kind string
 	err := result.ContentType(&kind).Into(into)
 	if err != nil && (strings.HasPrefix(kind, "text/html") || strings.Contains(strings.ToLower(err.Error()), "<html")) {
 		return fmt.Errorf("the response is an HTML page, as from a proxy or a login page; is the server in the kubeconfig an API server? (%w)", err)
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch timeout := errors.Is(err, context.DeadlineExceeded); {
+	case timeout && c.many && ctx.Err() != nil: // readFleet names the time limit of the cluster
+		return fmt.Errorf("the API server did not answer (%w)", err)
+	case timeout:
 		return fmt.Errorf("the API server did not answer within the time limit, which --request-timeout sets (%w)", err)
 	}
 	return err
@@ -68,8 +71,10 @@ func decodeResponse(result rest.Result, into runtime.Object) error {
 type cluster struct {
 	client *rest.RESTClient
 	name   string // the name of the cluster for the output; see clusterFlags.config
-	// limited reports whether a flag limits the time: --request-timeout limits each request, and --cluster-timeout limits all requests to
-	// one of several clusters. Operations then have no limit of their own.
+	where  string // the name with its kind, such as "the context prod"
+	many   bool   // the cluster is one of several, and --cluster-timeout limits all its requests together
+	// limited reports whether many is set, or whether the user set --request-timeout, which limits each request. Operations then have no limit
+	// of their own.
 	limited bool
 }
 
@@ -140,9 +145,9 @@ func (c *clusterFlags) connect() (*cluster, error) {
 		client, err = rest.RESTClientFor(config)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("making a client for the context %s: %w", name, err)
+		return nil, fmt.Errorf("making a client for %s: %w", c.where(name), err)
 	}
-	return &cluster{client, name, c.chosen != nil || c.timeout.text != ""}, nil
+	return &cluster{client, name, c.where(name), c.chosen != nil, c.chosen != nil || c.timeout.text != ""}, nil
 }
 
 // newScheme returns a scheme with the Kubernetes kinds that the commands read.
@@ -151,10 +156,10 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(corev1.AddToScheme(scheme), authenticationv1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
 
-// explainAPIError adds the likely cause and the next step to an error that occurred when a command read the live object. name is the
-// name of the cluster for the output.
-func explainAPIError(name string, err error) error {
-	doing := "reading kube-system/aws-auth in the context " + name
+// explainAPIError adds the likely cause and the next step to an error that occurred when a command read the live object. where is the
+// name of the cluster with its kind; see cluster.where.
+func explainAPIError(where string, err error) error {
+	doing := "reading kube-system/aws-auth in " + where
 	switch {
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%s: it does not exist; EKS creates it with the first node group of a cluster, and not in authentication mode API (%w)", doing, err)

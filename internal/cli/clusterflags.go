@@ -35,6 +35,7 @@ type clusterFlags struct {
 // chosenCluster is a cluster that --contexts or --clusters chose.
 type chosenCluster struct {
 	name   string
+	kind   string // context with --contexts, and cluster with --clusters
 	config *rest.Config
 	http   *http.Client // makes the requests to the API server
 }
@@ -211,6 +212,14 @@ func (c *clusterFlags) config() (*rest.Config, string, error) {
 		return c.chosen.config, c.chosen.name, nil
 	}
 	return c.configFrom(c.loader())
+}
+
+// where returns the name of the selected cluster with its kind, for errors.
+func (c *clusterFlags) where(name string) string {
+	if c.chosen != nil {
+		return "the " + c.chosen.kind + " " + name
+	}
+	return "the context " + name
 }
 
 // configFrom returns the client configuration of a loader with the overrides of the flags, and the name of the cluster for the output.

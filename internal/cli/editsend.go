@@ -102,7 +102,7 @@ func (c *cluster) requester(ctx context.Context) validate.Requester {
 	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()
 	review := new(authenticationv1.SelfSubjectReview)
-	if err := decodeResponse(c.client.Post().AbsPath("/apis/authentication.k8s.io/v1/selfsubjectreviews").Body(review).Do(ctx), review); err != nil {
+	if err := c.decode(ctx, c.client.Post().AbsPath("/apis/authentication.k8s.io/v1/selfsubjectreviews").Body(review).Do(ctx), review); err != nil {
 		return validate.Requester{}
 	}
 	user := review.Status.UserInfo

@@ -97,7 +97,7 @@ func contextTarget(name string, raw *clientcmdapi.Config, c *clusterFlags) targe
 		if err != nil {
 			return nil, err
 		}
-		return c.choose(name, config)
+		return c.choose("context", name, config)
 	}}
 	if arn, e := awsauth.ParseARN(raw.Contexts[name].Cluster); e == nil && arn.Service == "eks" { // aws eks update-kubeconfig writes it
 		t.account = arn.Account
@@ -105,8 +105,8 @@ func contextTarget(name string, raw *clientcmdapi.Config, c *clusterFlags) targe
 	return t
 }
 
-// choose returns flags that choose the cluster of a client configuration. The API server may send at most [fleet.MaxResponseBytes].
-func (c *clusterFlags) choose(name string, config *rest.Config) (*targetCluster, error) {
+// choose returns flags that choose the cluster of a client configuration. kind and name are the fields of chosenCluster. The API server may send at most [fleet.MaxResponseBytes].
+func (c *clusterFlags) choose(kind, name string, config *rest.Config) (*targetCluster, error) {
 	config = rest.CopyConfig(config)
 	if config.ExecProvider != nil { // several plugins can't ask at the same terminal
 		config.ExecProvider = config.ExecProvider.DeepCopy()
@@ -116,9 +116,9 @@ func (c *clusterFlags) choose(name string, config *rest.Config) (*targetCluster,
 	config.Wrap(fleet.LimitResponses(fleet.MaxResponseBytes))
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("making a client for the context %s: %w", name, err)
+		return nil, fmt.Errorf("making a client for the %s %s: %w", kind, name, err)
 	}
-	return &targetCluster{flags: clusterFlags{flags: c.flags, timeout: c.timeout, chosen: &chosenCluster{name, config, client}}}, nil
+	return &targetCluster{flags: clusterFlags{flags: c.flags, timeout: c.timeout, chosen: &chosenCluster{name, kind, config, client}}}, nil
 }
 
 // clusterResult is the result of one of several clusters.
@@ -137,7 +137,7 @@ type clusterResult[T any] struct {
 // and return a value for the part that it can read. readFleet prints the errors and notes of all clusters, and sets the exit status to
 // statusUnknown if there are errors.
 func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFlags, read func(context.Context, *app, *targetCluster) (T, error)) ([]clusterResult[T], error) {
-	progress := newClusterProgress(a.stderr, len(targets))
+	progress := newFleetProgress(a.stderr, "clusters", len(targets))
 	o := fleet.Options{Concurrency: f.concurrency, Timeout: f.timeout, Interval: progress.interval(), Report: func(p fleet.Progress) { progress.show(p.Done) }}
 	results, err := fleet.Run(ctx, len(targets), o, func(ctx context.Context, i int) (r clusterResult[T], err error) {
 		r = clusterResult[T]{target: targets[i], state: fleet.StateOK}
@@ -151,7 +151,10 @@ func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFla
 		r.value, err = read(ctx, sub, cluster)
 		r.errs, r.notes, r.status = sub.collected.errs, sub.collected.notes, sub.status
 		if err == nil && len(r.errs) > 0 && ctx.Err() != nil {
-			err = ctx.Err()
+			err = r.errs[len(r.errs)-1] // fleet.Run adds that the time limit has ended
+			if i := slices.IndexFunc(r.errs, func(e error) bool { return errors.Is(e, context.DeadlineExceeded) }); i >= 0 {
+				err = r.errs[i]
+			}
 		}
 		return r, err
 	})
@@ -176,13 +179,18 @@ func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFla
 // explainTimeout adds the likely cause to the error of a cluster that gave no answer in time. private reports whether clients outside the
 // VPC can't reach the API server.
 func explainTimeout(err error, private bool) error {
-	switch _, timeout := errors.AsType[*fleet.TimeoutError](err); {
-	case timeout && private:
-		return fmt.Errorf("%w; the cluster has only a private endpoint, so run the command in its network", err)
-	case timeout:
-		return fmt.Errorf("%w, which --cluster-timeout sets", err)
+	timeout, ok := errors.AsType[*fleet.TimeoutError](err)
+	if !ok {
+		return err
 	}
-	return err
+	hint := ", which --cluster-timeout sets"
+	if private {
+		hint = "; the cluster has only a private endpoint, so run the command in its network"
+	}
+	if timeout.Err == nil {
+		return errors.New(timeout.Summary() + hint)
+	}
+	return fmt.Errorf("%s%s (%w)", timeout.Summary(), hint, timeout.Err)
 }
 
 // reportClusters prints the errors of each cluster, and each note once with the number of its clusters. If there are errors, it sets the

@@ -141,7 +141,7 @@ func (r *accountRegion) target(name string, c *clusterFlags) target {
 			return nil, r.explain(err)
 		}
 		login.Timeout = c.timeout.limit
-		chosen, err := c.choose(full, login)
+		chosen, err := c.choose("cluster", full, login)
 		if err != nil {
 			return nil, err
 		}

@@ -41,7 +41,7 @@ func TestManyClustersAreReadWithinLimits(t *testing.T) {
 		names = append(names, name)
 		switch i {
 		case 3, 50, 51, 199:
-			handlers[name], want[name] = hanging, "no answer within the time limit of 20s for a cluster, which --cluster-timeout sets"
+			handlers[name], want[name] = hanging, "no answer within the time limit of 20s for a cluster, which --cluster-timeout sets (reading kube-system/aws-auth in the context "+name+": the API server did not answer ("
 		case 4:
 			handlers[name], want[name] = flood, "reading kube-system/aws-auth in the context c004: "
 		case 5, 60, 100:

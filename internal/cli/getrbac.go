@@ -53,7 +53,7 @@ func (a *app) readRBAC(ctx context.Context, c *cluster, s *accessSources) {
 
 // listRBAC lists the objects of one RBAC resource page by page, and adds them to o.
 func (c *cluster) listRBAC(ctx context.Context, resource string, newList func() runtime.Object, o *rbac.Objects) error {
-	doing := "reading " + resource + " in the context " + c.name
+	doing := "reading " + resource + " in " + c.where
 	next, count := "", 0
 	for {
 		request := c.client.Get().AbsPath("/apis/rbac.authorization.k8s.io/v1/"+resource).Param("limit", rbacPage)
@@ -61,7 +61,7 @@ func (c *cluster) listRBAC(ctx context.Context, resource string, newList func() 
 			request = request.Param("continue", next)
 		}
 		list := newList()
-		err := decodeResponse(request.Do(ctx), list)
+		err := c.decode(ctx, request.Do(ctx), list)
 		switch {
 		case apierrors.IsForbidden(err):
 			return fmt.Errorf("%s: you need the verb list on %s.rbac.authorization.k8s.io in all namespaces (%w)", doing, resource, err)

@@ -34,7 +34,7 @@ var errNoGuard = errors.New("no ValidatingWebhookConfiguration has the webhook "
 func (c *cluster) findGuardNamespace(ctx context.Context) (string, error) {
 	doing := "finding the namespace of awsauth-guard in the context " + c.name
 	var list admissionregistrationv1.ValidatingWebhookConfigurationList
-	err := decodeResponse(c.client.Get().AbsPath("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations").Do(ctx), &list)
+	err := c.decode(ctx, c.client.Get().AbsPath("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations").Do(ctx), &list)
 	switch {
 	case apierrors.IsForbidden(err):
 		return "", fmt.Errorf("%s: you need the verb list on validatingwebhookconfigurations; or set --guard-namespace (%w)", doing, err)
@@ -82,7 +82,7 @@ func (c *cluster) findHistory(ctx context.Context, namespace string) (storedHist
 	where := "the namespace " + namespace + " of the context " + c.name
 	var list corev1.ConfigMapList
 	request := c.client.Get().Namespace(namespace).Resource("configmaps").Param("labelSelector", history.Label+"=true")
-	if err := decodeResponse(request.Do(ctx), &list); err != nil {
+	if err := c.decode(ctx, request.Do(ctx), &list); err != nil {
 		doing := "finding the history in " + where
 		if apierrors.IsForbidden(err) {
 			return storedHistory{}, fmt.Errorf("%s: you need the verb list on configmaps in this namespace (%w)", doing, err)

@@ -30,7 +30,7 @@ func (c *cluster) liveConfigMap(ctx context.Context) (*corev1.ConfigMap, error) 
 		return nil, nil //nolint:nilnil // documented
 	}
 	if err != nil {
-		return nil, explainAPIError(c.name, err)
+		return nil, explainAPIError(c.where, err)
 	}
 	return cm, nil
 }
@@ -39,7 +39,7 @@ func (c *cluster) configMap(ctx context.Context, namespace, name string) (*corev
 	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()
 	cm := new(corev1.ConfigMap)
-	if err := decodeResponse(c.client.Get().Namespace(namespace).Resource("configmaps").Name(name).Do(ctx), cm); err != nil {
+	if err := c.decode(ctx, c.client.Get().Namespace(namespace).Resource("configmaps").Name(name).Do(ctx), cm); err != nil {
 		return nil, err
 	}
 	return cm, nil
@@ -98,7 +98,7 @@ func (c *cluster) writeAWSAuth(ctx context.Context, cm *corev1.ConfigMap, dry bo
 	var collected kube.Warnings
 	result := request.Namespace(cm.Namespace).Resource("configmaps").Param("fieldManager", fieldManager).
 		Body(cm).WarningHandlerWithContext(&collected).Do(ctx)
-	err := decodeResponse(result, new(corev1.ConfigMap))
+	err := c.decode(ctx, result, new(corev1.ConfigMap))
 	warnings := collected.Take()
 	switch doing := "writing kube-system/aws-auth in the context " + c.name; {
 	case err == nil:

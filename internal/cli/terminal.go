@@ -41,11 +41,11 @@ func (a *app) ask(question string) (yes, asked bool, err error) {
 	return answer == "y" || answer == "yes", true, nil
 }
 
-// progress shows the number of finished files or clusters. On a terminal it shows one line, which the caller must remove with clear before
+// progress shows the number of finished files, clusters or regions. On a terminal it shows one line, which the caller must remove with clear before
 // it writes other text to the terminal. The zero value shows nothing.
 type progress struct {
 	w     io.Writer
-	unit  string // files or clusters
+	unit  string // such as files or clusters
 	total int
 	shown bool
 	lines bool // w is not a terminal, and each call of show writes a line
@@ -59,12 +59,12 @@ func newProgress(w io.Writer, total int) *progress {
 	return &progress{w: w, unit: "files", total: total}
 }
 
-// newClusterProgress returns a progress for total clusters. It shows nothing if there is only one cluster.
-func newClusterProgress(w io.Writer, total int) *progress {
+// newFleetProgress returns a progress for total clusters, or for another unit. It shows nothing if total is less than 2.
+func newFleetProgress(w io.Writer, unit string, total int) *progress {
 	if total < 2 {
 		return &progress{}
 	}
-	return &progress{w: w, unit: "clusters", total: total, lines: !isTerminal(w)}
+	return &progress{w: w, unit: unit, total: total, lines: !isTerminal(w)}
 }
 
 // interval returns the time between two calls of show: short enough to look continuous on a terminal, and long enough for a few lines in a

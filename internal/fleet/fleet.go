@@ -12,6 +12,8 @@ import (
 const (
 	// MaxClusters limits the number of clusters of one run, to limit memory.
 	MaxClusters = 2000
+	// MaxRegions limits the number of regions of accounts whose clusters one run lists. A region that can't be listed counts as a cluster.
+	MaxRegions = MaxClusters
 	// DefaultConcurrency is the number of clusters that are read at the same time, and MaxConcurrency is the highest number that a user
 	// can set. terraform apply also makes 10 operations at the same time.
 	DefaultConcurrency = 10
@@ -45,13 +47,28 @@ type Result[T any] struct {
 	Err   error
 }
 
-// TimeoutError means that a cluster gave no result within the time limit.
-type TimeoutError struct{ Limit time.Duration }
+// TimeoutError means that a cluster gave no result within the time limit. Err says for what the program waited; it is nil if this is not
+// known.
+type TimeoutError struct {
+	Limit time.Duration
+	Err   error
+}
 
 // Error implements error.
 func (e *TimeoutError) Error() string {
+	if e.Err == nil {
+		return e.Summary()
+	}
+	return e.Summary() + ": " + e.Err.Error()
+}
+
+// Summary returns the text of the error without Err.
+func (e *TimeoutError) Summary() string {
 	return fmt.Sprintf("no answer within the time limit of %s for a cluster", e.Limit)
 }
+
+// Unwrap returns the reason.
+func (e *TimeoutError) Unwrap() error { return e.Err }
 
 // Run calls read for the clusters 0 to n-1 and returns the results in this order. The context of each call ends after o.Timeout. If read
 // doesn't return within a second after that, Run goes on to the next cluster without its result, so that a program which ignores the
@@ -108,8 +125,8 @@ func Run[T any](ctx context.Context, n int, o Options, read func(ctx context.Con
 	return results, nil
 }
 
-// within calls read with a context that ends after limit. It returns a [TimeoutError] if read returns no result in time, or if it returns
-// an error because its context has ended.
+// within calls read with a context that ends after limit. It returns a [TimeoutError] if read returns no result in time, or if it returns an
+// error after its context has ended.
 func within[T any](ctx context.Context, limit time.Duration, read func(context.Context) (T, error)) (T, error) {
 	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -133,11 +150,12 @@ func within[T any](ctx context.Context, limit time.Duration, read func(context.C
 		select {
 		case r = <-done:
 		case <-late.C:
-			r.Err = timed.Err()
+			r.Err = &TimeoutError{Limit: limit}
 		}
 	}
-	if ctx.Err() == nil && errors.Is(r.Err, context.DeadlineExceeded) {
-		r.Err = &TimeoutError{limit}
+	// The errors of some libraries don't say that the context has ended.
+	if _, is := errors.AsType[*TimeoutError](r.Err); r.Err != nil && !is && ctx.Err() == nil && timed.Err() != nil {
+		r.Err = &TimeoutError{limit, r.Err}
 	}
 	return r.Value, r.Err
 }

@@ -145,3 +145,37 @@ func TestRunReportsProgress(t *testing.T) {
 		}
 	})
 }
+
+// Only the time limit of the cluster gives a TimeoutError, and the error keeps the action that took too long. A shorter time limit of a
+// request, or a connection that can't be opened in time, keeps its own error.
+func TestTimeoutKeepsTheCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shorter := fmt.Errorf("opening a connection: %w", context.DeadlineExceeded)
+		results, err := fleet.Run(t.Context(), 4, fleet.Options{Concurrency: 4, Timeout: 30 * time.Second}, func(ctx context.Context, i int) (int, error) {
+			switch i {
+			case 0:
+				return 0, shorter
+			case 1:
+				<-ctx.Done()
+				return 0, fmt.Errorf("reading clusterroles: %w", ctx.Err())
+			case 2:
+				<-ctx.Done()
+				return 0, errors.New("eks:DescribeCluster: no answer in time") // without the error of the context
+			}
+			return 0, ctx.Err()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const limit = "no answer within the time limit of 30s for a cluster"
+		for i, want := range []string{"opening a connection: context deadline exceeded", limit + ": reading clusterroles: context deadline exceeded", limit + ": eks:DescribeCluster: no answer in time"} {
+			timeout, ok := errors.AsType[*fleet.TimeoutError](results[i].Err)
+			if results[i].Err.Error() != want || ok != (i > 0) || ok && timeout.Err == nil {
+				t.Errorf("cluster %d: %v, want %s", i, results[i].Err, want)
+			}
+		}
+		if results[3].Err != nil {
+			t.Error(results[3].Err)
+		}
+	})
+}
