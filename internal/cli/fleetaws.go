@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsapi"
@@ -47,8 +48,13 @@ func (a *app) accountTargets(ctx context.Context, f *fleetFlags, c *clusterFlags
 			regions = append(regions, accountRegion{account, region, options, err})
 		}
 	}
-	o := fleet.Options{Concurrency: f.concurrency, Timeout: f.timeout}
+	if len(regions) > fleet.MaxRegions {
+		return nil, fmt.Errorf("%s has %d regions of accounts, and the limit is %d; list only regions with clusters", name, len(regions), fleet.MaxRegions)
+	}
+	progress := newFleetProgress(a.stderr, "regions", len(regions))
+	o := fleet.Options{Concurrency: f.concurrency, Timeout: f.timeout, Interval: progress.interval(), Report: func(p fleet.Progress) { progress.show(p.Done) }}
 	results, err := fleet.Run(ctx, len(regions), o, func(ctx context.Context, i int) ([]string, error) { return regions[i].clusters(ctx) })
+	progress.clear()
 	if err != nil {
 		return nil, fmt.Errorf("listing the clusters: %w", err)
 	}
@@ -56,8 +62,11 @@ func (a *app) accountTargets(ctx context.Context, f *fleetFlags, c *clusterFlags
 	seen := make(map[string]bool)
 	for i, r := range results {
 		region := &regions[i]
-		if r.Err != nil {
+		switch {
+		case r.Err != nil:
 			targets = append(targets, region.unknown(r.Err))
+		case len(r.Value) == 0:
+			a.note("%s has no clusters", region.name())
 		}
 		for _, name := range r.Value {
 			if t := region.target(name, c); !seen[t.name] {
@@ -88,17 +97,42 @@ func (r *accountRegion) clusters(ctx context.Context) ([]string, error) {
 		return nil, r.err
 	case len(r.Clusters) > 0:
 		return r.Clusters, nil
+	case r.RoleARN == "": // the file has been checked: a role belongs to the account
+		account, err := eks.CallerAccount(ctx, r.region, r.options...)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.checkAccount(account); err != nil {
+			return nil, err
+		}
 	}
 	return eks.ListClusters(ctx, r.region, r.options...)
+}
+
+// otherAccountError means that the credentials belong to another account.
+type otherAccountError struct{ account, want string }
+
+// Error implements error.
+func (e *otherAccountError) Error() string {
+	return fmt.Sprintf("the credentials are for the account %s; set roleARN for the account %s", e.account, e.want)
+}
+
+// checkAccount returns an error if an account is not the account of r.
+func (r *accountRegion) checkAccount(account string) error {
+	if account != r.Account {
+		return &otherAccountError{account, r.Account}
+	}
+	return nil
 }
 
 func (r *accountRegion) name() string { return r.Account + "/" + r.region }
 
 // unknown returns a target for the clusters of the region, which can't be listed.
 func (r *accountRegion) unknown(err error) target {
-	return target{name: r.name(), account: r.Account, connect: func(context.Context) (*targetCluster, error) {
-		return nil, fmt.Errorf("listing the clusters: %w", r.explain(err))
-	}}
+	if _, ok := errors.AsType[*otherAccountError](err); !ok {
+		err = fmt.Errorf("listing the clusters: %w", r.explain(err))
+	}
+	return target{name: r.name(), account: r.Account, connect: func(context.Context) (*targetCluster, error) { return nil, err }}
 }
 
 // stsDenied is the error code with which STS denies a call. The code of EKS is AccessDeniedException.
@@ -108,8 +142,14 @@ const stsDenied = "AccessDenied"
 func (r *accountRegion) explain(err error) error {
 	call, ok := errors.AsType[*eks.CallError](err)
 	switch {
+	case errors.Is(err, eks.ErrNoSuchCluster) && len(r.Clusters) > 0 && len(r.Regions) > 1:
+		return fmt.Errorf("%w; the command reads the clusters of an account in each of its regions, so write one element of accounts for each region", err)
 	case ok && call.Err.Code == stsDenied && r.RoleARN != "":
-		return fmt.Errorf("cannot assume the role %s; your credentials need the permission sts:AssumeRole, and the role must trust them, with the external id (%w)", r.RoleARN, call.Err)
+		trust := "; it may also need externalID"
+		if r.ExternalID != "" {
+			trust = " with the external id"
+		}
+		return fmt.Errorf("cannot assume the role %s; your credentials need the permission sts:AssumeRole, and the role must trust them%s (%w)", r.RoleARN, trust, call.Err)
 	case ok && call.Err.Reason == awsapi.ReasonDenied && call.Action == "ListClusters":
 		return fmt.Errorf("you need the permission eks:ListClusters in the account %s, or name the clusters in the file (%w)", r.Account, err)
 	case ok && call.Err.Reason == awsapi.ReasonDenied:
@@ -130,18 +170,17 @@ func (r *accountRegion) target(name string, c *clusterFlags) target {
 		if err != nil {
 			return nil, r.explain(err)
 		}
-		if account := awsauth.AccountOf(d.ARN); account != r.Account {
-			return nil, fmt.Errorf("the credentials are for the account %s; set roleARN for the account %s", account, r.Account)
-		}
-		login, err := loginConfig(&d)
-		if err != nil {
+		if err := r.checkAccount(awsauth.AccountOf(d.ARN)); err != nil {
 			return nil, err
 		}
-		if login.BearerToken, err = eks.Token(ctx, name, r.region, r.options...); err != nil {
+		if err := checkLogin(&d); err != nil {
+			return nil, err
+		}
+		token, err := eks.Token(ctx, name, r.region, r.options...)
+		if err != nil {
 			return nil, r.explain(err)
 		}
-		login.Timeout = c.timeout.limit
-		chosen, err := c.choose("cluster", full, login)
+		chosen, err := c.chooseEKS(full, &d, token)
 		if err != nil {
 			return nil, err
 		}
@@ -150,16 +189,31 @@ func (r *accountRegion) target(name string, c *clusterFlags) target {
 	}}
 }
 
-// loginConfig returns a client configuration for a described cluster, without credentials. It accepts only HTTPS with the CA of the cluster,
-// because the client sends a token.
-func loginConfig(d *eks.Description) (*rest.Config, error) {
+// checkLogin returns an error if a client can't send a token to a described cluster. A client may do so only by HTTPS with the CA of the
+// cluster.
+func checkLogin(d *eks.Description) error {
 	if !strings.HasPrefix(d.Endpoint, "https://") {
-		return nil, fmt.Errorf("the cluster has no endpoint; its status is %s", d.Status)
+		return fmt.Errorf("the cluster has no endpoint; its status is %s", d.Status)
 	}
 	if block, _ := pem.Decode(d.CA); block == nil {
-		return nil, fmt.Errorf("EKS shows no CA of the cluster; its status is %s", d.Status)
+		return fmt.Errorf("EKS shows no CA of the cluster; its status is %s", d.Status)
 	}
-	return &rest.Config{Host: d.Endpoint, TLSClientConfig: rest.TLSClientConfig{CAData: d.CA}}, nil
+	return nil
+}
+
+// chooseEKS returns flags that choose a described cluster. It makes a kubeconfig in memory, so that kubectl's flags have the same effect as for
+// a context.
+func (c *clusterFlags) chooseEKS(name string, d *eks.Description, token string) (*targetCluster, error) {
+	kubeconfig := clientcmdapi.NewConfig()
+	kubeconfig.Clusters[name] = &clientcmdapi.Cluster{Server: d.Endpoint, CertificateAuthorityData: d.CA}
+	kubeconfig.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token}
+	kubeconfig.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
+	kubeconfig.CurrentContext = name
+	config, _, err := c.configFrom(clientcmd.NewNonInteractiveClientConfig(*kubeconfig, name, &c.overrides, nil))
+	if err != nil {
+		return nil, err
+	}
+	return c.choose("cluster", name, config)
 }
 
 // readEntriesOf reads the access entries of one of several clusters into s. It prints an error for each part that it can't read.

@@ -55,6 +55,7 @@ func readEKSError(err error, clusterName string) error {
 // explainEKS adds the next step for the user to an error of the EKS API.
 func explainEKS(err error, clusterName string) error {
 	call, ok := errors.AsType[*eks.CallError](err)
+	failed, _ := errors.AsType[*awsapi.Error](err) // of EKS or STS
 	switch other := (*eks.OtherClusterError)(nil); {
 	case errors.Is(err, eks.ErrNoRegion):
 		return errors.New("the AWS configuration names no region; set --region or AWS_REGION")
@@ -62,7 +63,7 @@ func explainEKS(err error, clusterName string) error {
 		return fmt.Errorf("the context of the kubeconfig is another cluster: its CA is not that of %s at %s; set --context or --cluster-name", other.ARN, other.Endpoint)
 	case ok && call.Err.Reason == awsapi.ReasonDenied:
 		return fmt.Errorf("you need the permission eks:%s on the cluster %s (%w)", call.Action, clusterName, err)
-	case ok && (call.Err.Reason == awsapi.ReasonCredentials || call.Err.Reason == awsapi.ReasonNoCredentials):
+	case failed != nil && (failed.Reason == awsapi.ReasonCredentials || failed.Reason == awsapi.ReasonNoCredentials):
 		return fmt.Errorf("%w; set AWS_PROFILE or log in, so that aws sts get-caller-identity works", err)
 	}
 	return err

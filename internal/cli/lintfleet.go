@@ -3,12 +3,14 @@ package cli
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/awsauth-guard/awsauth-guard/internal/access"
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/fleet"
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
@@ -30,7 +32,13 @@ func (a *app) lintFleet(ctx context.Context, l *lintRun, o *lintOptions) error {
 	if err != nil {
 		return err
 	}
-	results, err := readFleet(ctx, a, targets, &o.fleet, readStored)
+	results, err := readFleet(ctx, a, targets, &o.fleet, func(ctx context.Context, sub *app, c *targetCluster) (fileResult, error) {
+		in, err := readForLint(ctx, sub, c)
+		if err != nil {
+			return fileResult{}, err
+		}
+		return l.lintInput(in), nil // keeps only the result, and not the object
+	})
 	if err != nil {
 		return err
 	}
@@ -39,7 +47,7 @@ func (a *app) lintFleet(ctx context.Context, l *lintRun, o *lintOptions) error {
 		l.total.Clusters = append(l.total.Clusters, r.report())
 		result := fileResult{File: report.File{Name: liveName(r.name)}}
 		if r.state == fleet.StateOK {
-			result = l.lintInput(r.value)
+			result = r.value
 			l.leaveOut(&result)
 		}
 		for _, reason := range r.reasons() {
@@ -65,6 +73,16 @@ func (l *lintRun) leaveOut(o *fileResult) {
 	} else if len(o.Findings) == 0 {
 		o.warned = 0
 	}
+}
+
+// readForLint reads the aws-auth of one of several clusters. In the authentication mode CONFIG_MAP a missing aws-auth is an error, as for
+// one cluster, because only the creator of the cluster can log in without it.
+func readForLint(ctx context.Context, a *app, c *targetCluster) (input, error) {
+	in, err := readStored(ctx, a, c)
+	if err == nil && len(in.objects) == 0 && c.mode == access.ModeConfigMap {
+		return in, fmt.Errorf("reading kube-system/aws-auth in %s: it does not exist, and in the authentication mode %s the cluster has no other source of access; EKS creates it with the first node group of a cluster", c.flags.where(c.flags.chosen.name), c.mode)
+	}
+	return in, err
 }
 
 // readStored reads the aws-auth of one of several clusters. If the cluster has none, and the authentication mode is known, the input has no

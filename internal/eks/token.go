@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -36,6 +37,28 @@ func Token(ctx context.Context, cluster, region string, more ...Option) (string,
 	}
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(signed.URL)), nil
 }
+
+// CallerAccount returns the id of the account of the credentials. It calls sts:GetCallerIdentity, which needs no permission.
+func CallerAccount(ctx context.Context, region string, more ...Option) (string, error) {
+	cfg, err := loadConfig(ctx, region, more)
+	if err != nil {
+		return "", err
+	}
+	identity, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", &AccountError{awsapi.NewError(err)}
+	}
+	return aws.ToString(identity.Account), nil
+}
+
+// AccountError means that the account of the credentials is not known.
+type AccountError struct{ Err *awsapi.Error }
+
+// Error implements error.
+func (e *AccountError) Error() string { return "sts:GetCallerIdentity: " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *AccountError) Unwrap() error { return e.Err }
 
 // TokenError means that no token can be made, usually because there are no credentials.
 type TokenError struct{ Err *awsapi.Error }

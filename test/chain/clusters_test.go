@@ -32,12 +32,13 @@ func TestClustersFileLogsIn(t *testing.T) {
 		stdout, stderr string
 	}{
 		{adminCaller, 0, principalOf(callers[adminCaller].arn), ""},
-		{aliceCaller, 3, "", name + ": unknown: reading kube-system/aws-auth in the context " + name + ": the API server did not accept your credentials"},
+		{aliceCaller, 3, "", name + ": unknown: reading kube-system/aws-auth in the cluster " + name + ": the API server did not accept your credentials"},
 	} {
 		t.Setenv("AWS_ACCESS_KEY_ID", accessKey(test.caller))
 		t.Setenv("AWS_SESSION_TOKEN", fmt.Sprintf("fleet-%d", i))
 		var stdout, stderr bytes.Buffer
 		cmd := exec.CommandContext(t.Context(), program, "get", "--clusters", accounts, "-o", "name")
+		cmd.Env = append(os.Environ(), c.aws.environ...) // so that the program calls the fake STS
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		if err := cmd.Run(); cmd.ProcessState == nil {
 			t.Fatal(err)
