@@ -34,11 +34,17 @@ func (a *app) diffFleet(ctx context.Context, o *diffOptions, files []string) err
 		return err
 	}
 	if len(files) == 0 {
-		if results[0].state != fleet.StateOK {
-			return fmt.Errorf("%s can't be read, and the other clusters are compared with it; name another cluster first", results[0].name)
-		}
-		out.Other, other = liveName(results[0].name), results[0].value
+		first := &results[0]
+		out.Other, other = liveName(first.name), first.value
 		results = results[1:]
+		if first.state != fleet.StateOK {
+			a.note("%s can't be read, and the other clusters are compared with it; name another cluster first", first.name)
+			for i := range results {
+				r := &results[i]
+				r.state = fleet.StateUnknown
+				r.errs = append(r.errs, fmt.Errorf("%s, with which this cluster is compared, can't be read: %w", first.name, errors.Join(first.errs...)))
+			}
+		}
 	}
 	for _, r := range results {
 		c := report.ClusterAccess{Cluster: r.report()}

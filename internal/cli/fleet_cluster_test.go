@@ -265,7 +265,23 @@ data:
 		{"--contexts a,b,other", 1, "access: a/kube-system/aws-auth → other\n" + opsAndDevs, "2 clusters: 1 different from a/kube-system/aws-auth, 0 unknown\n"},
 		{file + " --contexts other", 0, "", "1 cluster: 0 different from " + file + ", 0 unknown\n"},
 		{file + " --contexts other,locked,a,b", 3, "access: a, b → " + file + "\n" + opsAndDevs, lockedLine + "4 clusters: 2 different from " + file + ", 1 unknown\n"},
-		{"--contexts locked,a", 2, "", lockedLine + "error: locked can't be read, and the other clusters are compared with it; name another cluster first\n"},
+		{"--contexts locked,a", 3, "", lockedLine + "note: locked can't be read, and the other clusters are compared with it; name another cluster first\n1 cluster: 0 different from locked/kube-system/aws-auth, 1 unknown\n"},
+		{
+			"--contexts locked,a -o json", 3, `{
+  "comparedWith": "locked/kube-system/aws-auth",
+  "clusters": [
+    {
+      "name": "a",
+      "state": "unknown",
+      "errors": [
+        "locked, with which this cluster is compared, can't be read: ` + strings.TrimSuffix(strings.TrimPrefix(lockedLine, "locked: unknown: "), "\n") + `"
+      ],
+      "changes": []
+    }
+  ]
+}
+`, lockedLine + "note: locked can't be read, and the other clusters are compared with it; name another cluster first\n1 cluster: 0 different from locked/kube-system/aws-auth, 1 unknown\n",
+		},
 		{"--contexts a", 2, "", "error: there is only one cluster; name NEW, or a second cluster to compare it with\n"},
 	} {
 		status, stdout, stderr := run(t.Context(), t, "", append([]string{"diff", "--kubeconfig", kubeconfig}, strings.Fields(test.args)...)...)
@@ -289,6 +305,8 @@ func TestBaselineLeavesOutEarlierResults(t *testing.T) {
 		{"diff --contexts a,other", "diff --contexts a,other,b", 0, ""},
 		{"diff --contexts a,other", "diff --contexts b,other,a,faulty", 1, "- arn:aws:iam::111122223333:role/devs"},
 		{"get --contexts a,b", "get --contexts a,b -o name", 0, ""},
+		{"get --contexts a", "get --contexts a --admins -o name", 0, ""},
+		{"get --contexts a --admins", "get --contexts a --admins -o name", 0, ""},
 		{"get --contexts a,other", "get --contexts a,faulty -o name", 1, "arn:aws:iam::111122223333:role/ops\n"},
 		{"get --contexts a,locked", "get --contexts a,locked -o name", 3, ""},
 	} {
@@ -314,6 +332,73 @@ func TestBaselineMustBeOutputOfTheCommand(t *testing.T) {
 			if status != 2 || out != "" || !strings.Contains(stderr, "error: reading the baseline "+saved) {
 				t.Errorf("%s with %q: status %d, %s%s", command, text, status, out, stderr)
 			}
+		}
+	}
+}
+
+// get --baseline counts only access that a principal gained. A note counts the principals that lost access, and the flags that select rows
+// make no principal a lost one.
+func TestGetBaselineCountsGainedAccess(t *testing.T) {
+	both := func(second string) clusterHandler { return withRoles("ops", "ops", "devs", second) }
+	const lost = "note: 1 principal has less access than in BASELINE; get --baseline shows only new access\n"
+	for name, test := range map[string]struct {
+		before, now clusterHandler
+		flags       string
+		status      int
+		stdout      string
+		note        string
+	}{
+		"a group is lost":                    {both("devs, extra"), both("devs"), "", 0, "", lost},
+		"a group is gained":                  {both("devs"), both("devs, extra"), "", 1, opsARN[:len(opsARN)-len("ops")] + "devs\n", ""},
+		"a group is replaced":                {both("devs"), both("extra"), "", 1, opsARN[:len(opsARN)-len("ops")] + "devs\n", ""},
+		"an admin becomes less":              {both("ops"), both("devs"), "", 1, opsARN[:len(opsARN)-len("ops")] + "devs\n", ""},
+		"a principal is lost":                {both("devs"), withRoles("ops", "ops"), "", 0, "", lost},
+		"other principals aren't selected":   {both("devs"), both("devs"), "--admins", 0, "", ""},
+		"an unselected principal has gained": {both("devs"), both("devs, extra"), "--admins", 0, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			saved := filepath.Join(t.TempDir(), "baseline.json")
+			_, stdout, _ := run(t.Context(), t, "", "get", "--contexts", "x", "-o", "json", "--kubeconfig", fleetServer(t, []string{"x"}, map[string]clusterHandler{"x": test.before}))
+			writeFile(t, saved, stdout)
+			args := append(strings.Fields("get --contexts x -o name "+test.flags), "--baseline", saved, "--kubeconfig", fleetServer(t, []string{"x"}, map[string]clusterHandler{"x": test.now}))
+			status, stdout, stderr := run(t.Context(), t, "", args...)
+			if diff := cmp.Diff([]string{test.stdout, "note: x: " + strings.TrimPrefix(fleetNote, "note: ") + strings.ReplaceAll(test.note, "BASELINE", saved)}, []string{stdout, stderr}); diff != "" || status != test.status {
+				t.Errorf("status %d (-want +got):\n%s", status, diff)
+			}
+		})
+	}
+}
+
+// The metrics have the number of principals only for a cluster that was read as a whole.
+func TestOpenMetricsLeavesOutPartialClusters(t *testing.T) {
+	usual := withRoles("ops", "ops")
+	kubeconfig := fleetServer(t, []string{"a", "partly"}, map[string]clusterHandler{"a": usual, "partly": without(usual, rbacPath+"clusterroles")})
+	status, stdout, stderr := run(t.Context(), t, "", "get", "--contexts", "a,partly", "-o", "openmetrics", "--kubeconfig", kubeconfig)
+	if status != 3 || !strings.Contains(stdout, `principals{cluster="a",access="admin"} 1`) || strings.Count(stdout, `cluster="partly"`) != 1 || !strings.Contains(stdout, `cluster_known{cluster="partly"} 0`) {
+		t.Errorf("status %d\n%s%s", status, stdout, stderr)
+	}
+}
+
+// A cluster that refuses aws-auth is unknown, with one reason: without aws-auth and access entries, no principal is known.
+func TestGetKnowsNoPrincipalWithoutAWSAuth(t *testing.T) {
+	kubeconfig := fleetServer(t, []string{"a", "refused"}, map[string]clusterHandler{"a": withRoles("ops", "ops"), "refused": failing(http.StatusForbidden, "Forbidden")})
+	status, _, stderr := run(t.Context(), t, "", "get", "--contexts", "a,refused", "--kubeconfig", kubeconfig)
+	want := "refused: unknown: reading kube-system/aws-auth in the context refused: you need the verb get on the configmap aws-auth in the namespace kube-system (forbidden); 4 other requests were refused or failed, too\n"
+	if status != 3 || !strings.HasSuffix(stderr, want) || strings.Count(stderr, "\n") != 2 {
+		t.Errorf("status %d\n%s", status, stderr)
+	}
+}
+
+// --request-timeout and --cluster-timeout are different limits, and the error names the right one and the request.
+func TestTimeoutNamesItsFlag(t *testing.T) {
+	kubeconfig := fleetServer(t, []string{"a"}, map[string]clusterHandler{"a": hanging})
+	for flag, want := range map[string]string{
+		"--request-timeout": "a: unknown: reading kube-system/aws-auth in the context a: the API server did not answer within the time limit, which --request-timeout sets (",
+		"--cluster-timeout": "a: unknown: no answer within the time limit of 1s for a cluster, which --cluster-timeout sets (reading kube-system/aws-auth in the context a: the API server did not answer (",
+	} {
+		status, _, stderr := run(t.Context(), t, "", "lint", "--contexts", "a", flag, "1s", "--kubeconfig", kubeconfig)
+		if status != 3 || !strings.HasPrefix(stderr, want) {
+			t.Errorf("%s: status %d\n%s", flag, status, stderr)
 		}
 	}
 }

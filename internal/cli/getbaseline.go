@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
@@ -12,7 +11,7 @@ import (
 )
 
 // getBaseline holds the access of an earlier output of get. The keys are the names of clusters, then the keys of principals, and then the
-// access as text.
+// items of their access; see accessItems.
 type getBaseline map[string]map[string]map[string]bool
 
 // readGetBaseline reads the file of --baseline. It returns nil if there is no file.
@@ -38,7 +37,7 @@ func readGetBaseline(file string) (getBaseline, error) {
 	return b, nil
 }
 
-// accessOf returns the access that the rows of a cluster give or may give, by the keys of principals.
+// accessOf returns the items of access that the rows of a cluster give, by the keys of principals.
 func accessOf(rows []row) map[string]map[string]bool {
 	known := make(map[string]map[string]bool)
 	for i := range rows {
@@ -50,45 +49,85 @@ func accessOf(rows []row) map[string]map[string]bool {
 		if known[key] == nil {
 			known[key] = make(map[string]bool)
 		}
-		known[key][r.accessKey()] = true
+		for _, item := range r.accessItems() {
+			known[key][item] = true
+		}
 	}
 	return known
 }
 
-// accessKey returns a text that is equal for rows with the same access. It uses only fields of the JSON output.
-func (r *row) accessKey() string {
-	groups, policies := slices.Sorted(slices.Values(r.Groups)), slices.Clone(r.Policies)
-	for i, arn := range policies {
-		policies[i] += "(" + strings.Join(r.Scopes[arn], ",") + ")"
+// accessItems returns the parts of the access that a row gives, as texts. It uses only fields of the JSON output.
+func (r *row) accessItems() []string {
+	items := []string{fmt.Sprintf("username %q", r.Username)}
+	for _, group := range r.Groups {
+		items = append(items, "group "+group)
 	}
-	slices.Sort(policies)
-	var roles []string
+	for _, arn := range r.Policies {
+		namespaces, limited := r.Scopes[arn]
+		if !limited {
+			items = append(items, policyPrefix+arn)
+		}
+		for _, namespace := range namespaces {
+			items = append(items, policyPrefix+arn+inNamespace+namespace)
+		}
+	}
 	for _, b := range r.Roles {
-		roles = append(roles, b.Kind+" "+b.Namespace+"/"+b.Name)
+		item := rolePrefix + b.Kind + " " + b.Name
+		if b.Namespace != "" {
+			item += inNamespace + b.Namespace
+		}
+		items = append(items, item)
 	}
-	slices.Sort(roles)
-	return fmt.Sprintf("%q %q %q %t %t %q %q", r.Username, groups, policies, r.Admin, r.Node, slices.Compact(roles), r.PathsToAdmin)
+	for _, path := range r.PathsToAdmin {
+		items = append(items, pathPrefix+path)
+	}
+	if r.Admin {
+		items = append(items, adminItem)
+	}
+	if r.Node {
+		items = append(items, "node")
+	}
+	return items
 }
 
-// compare compares the clusters with the baseline. changed has the keys of the rows in m whose principals have access that the baseline
-// lacks. lost is the number of principals that had access in the baseline and have none now. A principal that lost its access in two
-// clusters counts twice. Clusters that can't be read don't count.
-func (b getBaseline) compare(m *fleet.Matrix, results []clusterResult[clusterRows]) (changed map[string]bool, lost int) {
-	changed = make(map[string]bool)
+// The texts of items that include others: adminItem includes every item with one of the prefixes, and an item for the whole cluster includes
+// the same item with inNamespace and a namespace.
+const (
+	adminItem    = "admin"
+	pathPrefix   = "path to admin "
+	policyPrefix = "policy "
+	rolePrefix   = "role "
+	inNamespace  = "\x00"
+)
+
+// gains reports whether a principal has an item of access that its access before doesn't include.
+func gains(before, now map[string]bool) bool {
+	for item := range now {
+		whole, _, _ := strings.Cut(item, inNamespace)
+		right := strings.HasPrefix(item, pathPrefix) || strings.HasPrefix(item, policyPrefix) || strings.HasPrefix(item, rolePrefix)
+		if !before[item] && !before[whole] && !(right && before[adminItem]) {
+			return true
+		}
+	}
+	return false
+}
+
+// compare compares the clusters with the baseline. gained has the keys of the rows in m of principals with an access that they lack in the
+// baseline. lost is the number of principals, in all clusters together, that gained nothing and lack an access of the baseline.
+func (b getBaseline) compare(m *fleet.Matrix, results []clusterResult[clusterRows]) (gained map[string]bool, lost int) {
+	gained = make(map[string]bool)
 	for i, r := range results {
 		now := accessOf(r.value.rows)
-		for key, accesses := range now {
-			for text := range accesses {
-				if !b[r.name][key][text] && key != "" {
-					changed[m.General(i, key)] = true
-				}
+		for key, items := range now {
+			if key != "" && gains(b[r.name][key], items) {
+				gained[m.General(i, key)] = true
 			}
 		}
-		for key := range b[r.name] {
-			if now[key] == nil && r.state == fleet.StateOK {
+		for key, before := range b[r.name] {
+			if r.state == fleet.StateOK && key != "" && !gains(before, now[key]) && gains(now[key], before) {
 				lost++
 			}
 		}
 	}
-	return changed, lost
+	return gained, lost
 }

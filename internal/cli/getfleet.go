@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -45,15 +47,15 @@ func (a *app) getFleet(ctx context.Context, o *getOptions) error {
 		}
 	}
 	matrix := fleet.NewMatrix(clusters)
+	gained, lost := baseline.compare(matrix, results) // before the selection, so that a principal which isn't selected doesn't look lost
 	keepSelected(matrix, results)
 	if baseline != nil {
-		changed, lost := baseline.compare(matrix, results)
-		matrix.Rows = slices.DeleteFunc(matrix.Rows, func(r fleet.Row) bool { return !changed[r.Key] })
-		if len(changed) > 0 {
+		matrix.Rows = slices.DeleteFunc(matrix.Rows, func(r fleet.Row) bool { return !gained[r.Key] })
+		if len(matrix.Rows) > 0 {
 			a.raise(statusDenied)
 		}
 		if lost > 0 {
-			a.note("%d elements of %s give no access any more; get --baseline shows only new access", lost, o.fleet.baseline)
+			a.note("%s less access than in %s; get --baseline shows only new access", count(lost, "principal has", "principals have"), o.fleet.baseline)
 		}
 	}
 	return outputError(o.writeFleet(a.stdout, matrix, results))
@@ -70,6 +72,9 @@ func (a *app) getRows(ctx context.Context, all *getOptions, c *targetCluster) (c
 	if err != nil {
 		return clusterRows{}, err
 	}
+	if s.unread && s.cluster == nil { // no principal is known
+		return clusterRows{}, a.firstError()
+	}
 	rows := s.rows(o.request)
 	selected := slices.Clone(rows)
 	if len(o.principals) > 0 {
@@ -83,6 +88,15 @@ func (a *app) getRows(ctx context.Context, all *getOptions, c *targetCluster) (c
 	}
 	unread := func(r row) bool { return r.Principal == "" && r.State == access.StateUnknown }
 	return clusterRows{rows, keys, slices.ContainsFunc(rows, unread)}, nil
+}
+
+// firstError returns the first collected error. It adds the number of the others.
+func (a *app) firstError() error {
+	errs := a.collected.errs
+	if len(errs) < 2 {
+		return errors.Join(errs...)
+	}
+	return fmt.Errorf("%w; %d other requests were refused or failed, too", errs[0], len(errs)-1)
 }
 
 // keepSelected removes each principal that the flags select in no cluster. A principal that they select in one cluster keeps its access in

@@ -76,7 +76,7 @@ func newFleetAccess(m *fleet.Matrix, results []clusterResult[clusterRows]) fleet
 	}
 	for _, r := range m.Rows {
 		p := fleetPrincipal{Principal: r.Principal, Differs: len(r.Odd) > 0}
-		for _, access := range r.Accesses() {
+		for _, access := range r.Accesses(len(m.Clusters)) {
 			p.Access = append(p.Access, fleetAccessOfSome{access.Cell, clusterNames(m, access.Clusters)})
 		}
 		all.Principals = append(all.Principals, p)
@@ -93,7 +93,8 @@ func clusterNames(m *fleet.Matrix, indexes []int) []string {
 	return list
 }
 
-// accessGauges counts the principals with access in each cluster by the kind of their access.
+// accessGauges counts the principals with access in each cluster by the kind of their access. It leaves out a cluster that was not read as a
+// whole.
 func accessGauges(m *fleet.Matrix) []fleet.Gauge {
 	principals := fleet.Gauge{Name: "awsauth_guard_fleet_principals", Help: "Principals that can log in to the cluster."}
 	odd := fleet.Gauge{Name: "awsauth_guard_fleet_odd_principals", Help: "Principals whose access in the cluster differs from their access in most clusters."}
@@ -104,8 +105,8 @@ func accessGauges(m *fleet.Matrix) []fleet.Gauge {
 		}
 	}
 	for i, c := range m.Clusters {
-		if c.State == fleet.StateUnknown {
-			continue
+		if c.State != fleet.StateOK {
+			continue // a count of the readable part would look like the whole number
 		}
 		count := make(map[string]int)
 		for _, g := range c.Grants {
@@ -162,7 +163,7 @@ func (o *getOptions) writeMatrix(w io.Writer, m *fleet.Matrix, columns [][]int) 
 		writeCells(t, header)
 	}
 	for _, r := range m.Rows {
-		texts := cellTexts(&r)
+		texts := cellTexts(&r, len(m.Clusters))
 		cells := []string{r.Principal, oddNames(&r, short)}
 		for _, column := range columns {
 			cells = append(cells, texts[column[0]])
@@ -201,7 +202,7 @@ func oddNames(r *fleet.Row, names []string) string {
 
 // cellTexts returns the text for the access of a principal in each cluster. If different accesses have the same short text, their groups
 // and usernames follow.
-func cellTexts(r *fleet.Row) []string {
+func cellTexts(r *fleet.Row, clusters int) []string {
 	forms := []func(*fleet.Cell) string{
 		func(c *fleet.Cell) string { return c.Access },
 		func(c *fleet.Cell) string { return c.Access + " [" + strings.Join(c.Groups, ",") + "]" },
@@ -209,10 +210,10 @@ func cellTexts(r *fleet.Row) []string {
 			return c.Access + " [" + strings.Join(c.Groups, ",") + "] as " + cmp.Or(c.Username, "-")
 		},
 	}
-	accesses := r.Accesses()
+	accesses := r.Accesses(clusters)
 	var texts []string
 	for _, form := range forms {
-		texts = make([]string, len(r.Cells))
+		texts = make([]string, clusters)
 		clash, seen := false, make(map[string]bool)
 		for _, access := range accesses {
 			text := cellText(&access.Cell, form)
@@ -253,11 +254,11 @@ func (o *getOptions) writeAccesses(w io.Writer, m *fleet.Matrix) error {
 		writeCells(t, header)
 	}
 	for _, r := range m.Rows {
-		texts, differs := cellTexts(&r), "no"
+		texts, differs := cellTexts(&r, len(m.Clusters)), "no"
 		if len(r.Odd) > 0 {
 			differs = "yes"
 		}
-		for _, access := range r.Accesses() {
+		for _, access := range r.Accesses(len(m.Clusters)) {
 			cells := []string{r.Principal, differs, texts[access.Clusters[0]], someClusters(clusterNames(m, access.Clusters), wide)}
 			if wide {
 				text := cellText(&access.Cell, func(c *fleet.Cell) string { return c.Access })

@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -49,7 +51,8 @@ type Cell struct {
 	Username string   `json:"username,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
 	Policies []string `json:"policies,omitempty"`
-	// Unknown reports whether the access or a part of it is unknown. Such a cell is neither equal to another one nor different.
+	// Unknown reports whether the access or a part of it is unknown. [Row.Odd] leaves such a cell out: it isn't counted, and it never differs.
+	// [Row.Accesses] and [Matrix.Columns] keep it apart from every known access.
 	Unknown bool `json:"unknown,omitempty"`
 	// NoEffect is the state of an element that gives no access, such as shadowed.
 	NoEffect string `json:"noEffect,omitempty"`
@@ -68,11 +71,23 @@ func (c *Cell) key() string {
 type Row struct {
 	Key       string // the key of the grants; see [NewMatrix]
 	Principal string
-	Cells     []Cell // in the order of the clusters
+	// cells has a cell for each cluster with a grant of the principal, by the index of the cluster. It has no cell for the other clusters,
+	// because most principals of many clusters are in a few of them.
+	cells map[int]Cell
+	// absent returns the cell of a cluster without a grant.
+	absent func(cluster int) Cell
 	// Odd has the indexes of the clusters in which the access differs from the most frequent one. If several are equally frequent, the
 	// access in the earliest cluster counts as the most frequent one.
 	Odd  []int
 	rank int
+}
+
+// Cell returns the access in the cluster with an index.
+func (r *Row) Cell(cluster int) Cell {
+	if cell, ok := r.cells[cluster]; ok {
+		return cell
+	}
+	return r.absent(cluster)
 }
 
 // The ranks of rows: administrators and people before nodes, because the node roles of clusters usually have different names.
@@ -120,7 +135,11 @@ func NewMatrix(clusters []Cluster) *Matrix {
 	m.OwnAccount = len(accounts) > 1
 	byKey := make(map[string]*Row)
 	var keys []string
+	absent := func(i int) Cell { return Cell{Unknown: clusters[i].State == StateUnknown || clusters[i].Incomplete} }
 	for i, c := range clusters {
+		if c.State == StateUnknown {
+			continue
+		}
 		for _, g := range c.Grants {
 			if g.Principal == "" {
 				continue
@@ -128,10 +147,12 @@ func NewMatrix(clusters []Cluster) *Matrix {
 			key := m.general(&c, g.Key)
 			row := byKey[key]
 			if row == nil {
-				row = &Row{Key: key, Principal: m.general(&c, g.Principal), Cells: make([]Cell, len(clusters)), rank: rankOther}
+				row = &Row{Key: key, Principal: m.general(&c, g.Principal), cells: make(map[int]Cell), absent: absent, rank: rankOther}
 				byKey[key], keys = row, append(keys, key)
 			}
-			row.Cells[i].add(g, m.general(&c, g.Username))
+			cell := row.cells[i]
+			cell.add(g, m.general(&c, g.Username))
+			row.cells[i] = cell
 			switch {
 			case g.Admin:
 				row.rank = rankAdmin
@@ -142,12 +163,12 @@ func NewMatrix(clusters []Cluster) *Matrix {
 	}
 	for _, key := range keys {
 		row := byKey[key]
-		for i, c := range clusters {
-			if cell := &row.Cells[i]; c.State == StateUnknown || c.Incomplete && cell.Access == "" {
-				*cell = Cell{Unknown: true}
+		for i, cell := range row.cells {
+			if cell.Access == "" && clusters[i].Incomplete {
+				row.cells[i] = Cell{Unknown: true}
 			}
 		}
-		row.Odd = oddOnes(row.Cells)
+		row.Odd = row.oddOnes(len(clusters))
 		m.Rows = append(m.Rows, *row)
 	}
 	slices.SortStableFunc(m.Rows, func(a, b Row) int {
@@ -199,21 +220,32 @@ func sorted(list []string) []string {
 }
 
 // oddOnes returns the indexes of the cells that differ from the most frequent one. It leaves out cells that are unknown.
-func oddOnes(cells []Cell) (odd []int) {
-	count := make(map[string]int)
-	usual, most := "", 0
-	for i := range cells {
-		if !cells[i].Unknown {
-			count[cells[i].key()]++
+func (r *Row) oddOnes(clusters int) (odd []int) {
+	type counted struct{ count, first int }
+	counts := make(map[string]*counted)
+	keys := make(map[int]string, len(r.cells)) // the keys of the known cells
+	for i := range clusters {
+		cell := r.Cell(i)
+		if cell.Unknown {
+			continue
+		}
+		key := cell.key()
+		if key != "" {
+			keys[i] = key
+		}
+		if counts[key] == nil {
+			counts[key] = &counted{first: i}
+		}
+		counts[key].count++
+	}
+	usual, most := "", counted{}
+	for key, c := range counts {
+		if c.count > most.count || c.count == most.count && c.first < most.first {
+			usual, most = key, *c
 		}
 	}
-	for i := range cells {
-		if key := cells[i].key(); !cells[i].Unknown && count[key] > most {
-			usual, most = key, count[key]
-		}
-	}
-	for i := range cells {
-		if !cells[i].Unknown && cells[i].key() != usual {
+	for i := range clusters {
+		if keys[i] != usual && !r.Cell(i).Unknown {
 			odd = append(odd, i)
 		}
 	}
@@ -226,11 +258,13 @@ type Access struct {
 	Clusters []int // the indexes of the clusters
 }
 
-// Accesses returns each access of a principal with its clusters. The access in the fewest clusters comes first.
-func (r *Row) Accesses() []Access {
+// Accesses returns each access of a principal with its clusters. The access in the fewest clusters comes first. clusters is the number of
+// clusters of the matrix.
+func (r *Row) Accesses(clusters int) []Access {
 	var list []Access
 	index := make(map[string]int)
-	for i, cell := range r.Cells {
+	for i := range clusters {
+		cell := r.Cell(i)
 		key := cell.key() + "\x00" + cell.NoEffect + strconv.FormatBool(cell.Unknown)
 		at, ok := index[key]
 		if !ok {
@@ -248,18 +282,20 @@ func (r *Row) Accesses() []Access {
 // of its clusters.
 func (m *Matrix) Columns() [][]int {
 	var columns [][]int
-	index := make(map[string]int)
+	index := make(map[[sha256.Size]byte]int)
 	for i := range m.Clusters {
-		var b strings.Builder
-		b.WriteString(string(m.Clusters[i].State))
-		for _, row := range m.Rows {
-			cell := &row.Cells[i]
-			b.WriteString("\x01" + cell.key() + "\x02" + cell.NoEffect + strconv.FormatBool(cell.Unknown))
+		hash := sha256.New() // a text of every cluster would take much memory
+		fmt.Fprintf(hash, "%s %t", m.Clusters[i].State, m.Clusters[i].Incomplete)
+		for at := range m.Rows {
+			if cell, ok := m.Rows[at].cells[i]; ok {
+				fmt.Fprintf(hash, "%d %q %q %t", at, cell.key(), cell.NoEffect, cell.Unknown)
+			}
 		}
-		at, ok := index[b.String()]
+		sum := [sha256.Size]byte(hash.Sum(nil))
+		at, ok := index[sum]
 		if !ok {
 			at = len(columns)
-			index[b.String()] = at
+			index[sum] = at
 			columns = append(columns, nil)
 		}
 		columns[at] = append(columns[at], i)

@@ -25,8 +25,8 @@ func summary(m *fleet.Matrix) string {
 	var b strings.Builder
 	for _, r := range m.Rows {
 		b.WriteString(strings.TrimPrefix(r.Principal, arn) + ":")
-		for _, c := range r.Cells {
-			switch {
+		for i := range m.Clusters {
+			switch c := r.Cell(i); {
 			case c.Unknown:
 				b.WriteString(" ?")
 			case c.Access == "":
