@@ -34,8 +34,8 @@ compares the live object of the current context with NEW.
 
 ` + fleetHelp + `
 With NEW, diff compares each cluster with NEW. Without NEW, it compares the first cluster with each of the others. For
-all contexts the first one is the current context. Equal differences of several clusters appear once, and the differences
-of the fewest clusters come first.
+all contexts the first one is the current context. If the first cluster can't be read, every comparison is unknown. Equal
+differences of several clusters appear once, and the differences of the fewest clusters come first.
 
 Exit status: 0 no difference, 1 a difference, 2 an error, 3 one of several clusters can't be read.`,
 		Example: a.example(

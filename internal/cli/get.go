@@ -90,14 +90,14 @@ If a permission is missing, get names it, shows the rest, and the exit status is
 ` + fleetHelp + `
 get then compares the access of each principal. The principals whose access differs between clusters come first.
 DIFFERS IN names the clusters in which the access is not that of most clusters. Clusters with equal access share a column.
-If there are more than 8 columns, and with -o wide, get lists the clusters of each access instead. If the clusters are
-in several AWS accounts, ACCOUNT in a principal stands for the account of the cluster. With --clusters, get also
-reads the access entries. With --contexts, it doesn't. With --baseline, get shows only
-the principals with access that the baseline lacks.
+If there are more than 8 columns, and with -o wide, get prints one row for each access of a principal, with its clusters.
+If the clusters are in several AWS accounts, ACCOUNT in a principal stands for the account of the cluster. With
+--clusters, get also reads the access entries. With --contexts, it doesn't. With --baseline, get shows the principals
+that gained access, such as a group or a role.
 
 Exit status: 0 success, 1 a PRINCIPAL can't log in (to any of several clusters), isn't selected by the flags, or with
---baseline a principal has new access, 2 an error, or a part of the cluster can't be read, 3 one of several clusters,
-or a part of it, can't be read.`,
+--baseline a selected principal gained access, 2 an error, or a part of the cluster can't be read, 3 one of several
+clusters, or a part of it, can't be read.`,
 		Example: a.example(
 			"kubectl-awsauth get --cluster-name prod --region eu-west-1",
 			"kubectl-awsauth get --admins -o wide",

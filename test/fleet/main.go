@@ -183,9 +183,10 @@ func (s *stubs) kubeconfig(file string) error {
 	return os.WriteFile(file, text, 0o600)
 }
 
-// maxMemory is the limit for the memory of the program. It is the sum of a base for the program with its results, and of three times the
-// response bytes for each cluster that is read at the same time. The factor is three because Go doubles a growing buffer, and the decoded
-// objects are in memory beside the buffer.
+// maxMemory is the limit for the memory of the program over these servers. It is the sum of a base for the program with its results, and of
+// three times the response bytes for each cluster that is read at the same time. The factor is three because Go doubles a growing buffer, and
+// the decoded objects are in memory beside the buffer. Other servers can make the program use more, because small objects take more memory
+// than their response.
 func maxMemory(concurrency int) int64 {
 	return 128<<20 + int64(concurrency)*3*fleet.MaxResponseBytes
 }
