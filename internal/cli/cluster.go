@@ -50,6 +50,17 @@ func liveName(contextName string) string {
 	return contextName + "/" + awsauth.Namespace + "/" + awsauth.Name
 }
 
+// cluster is a client for an API server.
+type cluster struct {
+	client *rest.RESTClient
+	name   string // the name of the cluster for the output; see clusterFlags.config
+	where  string // the name with its kind, such as "the context prod"
+	many   bool   // the cluster is one of several, and --cluster-timeout limits all its requests together
+	// limited reports whether many is set, or whether the user set --request-timeout, which limits each request. Operations then have no limit
+	// of their own.
+	limited bool
+}
+
 // decode decodes the response of the API server. If the response is an HTML page, or if a time limit ended the request, the error says so.
 // ctx is the context of the request.
 func (c *cluster) decode(ctx context.Context, result rest.Result, into runtime.Object) error {
@@ -65,17 +76,6 @@ func (c *cluster) decode(ctx context.Context, result rest.Result, into runtime.O
 		return fmt.Errorf("the API server did not answer within the time limit, which --request-timeout sets (%w)", err)
 	}
 	return err
-}
-
-// cluster is a client for an API server.
-type cluster struct {
-	client *rest.RESTClient
-	name   string // the name of the cluster for the output; see clusterFlags.config
-	where  string // the name with its kind, such as "the context prod"
-	many   bool   // the cluster is one of several, and --cluster-timeout limits all its requests together
-	// limited reports whether many is set, or whether the user set --request-timeout, which limits each request. Operations then have no limit
-	// of their own.
-	limited bool
 }
 
 // withTimeout returns a context that ends after limit, or that has no limit of its own if c.limited is true.

@@ -209,11 +209,11 @@ func (c *clusterFlags) chooseEKS(name string, d *eks.Description, token string) 
 	kubeconfig.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token}
 	kubeconfig.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	kubeconfig.CurrentContext = name
-	config, _, err := c.configFrom(clientcmd.NewNonInteractiveClientConfig(*kubeconfig, name, &c.overrides, nil))
+	restConfig, _, err := c.configFrom(clientcmd.NewNonInteractiveClientConfig(*kubeconfig, name, &c.overrides, nil))
 	if err != nil {
 		return nil, err
 	}
-	return c.choose("cluster", name, config)
+	return c.choose("cluster", name, restConfig)
 }
 
 // readEntriesOf reads the access entries of one of several clusters into s. It prints an error for each part that it can't read.

@@ -105,7 +105,8 @@ func gains(before, now map[string]bool) bool {
 	for item := range now {
 		whole, _, _ := strings.Cut(item, inNamespace)
 		right := strings.HasPrefix(item, pathPrefix) || strings.HasPrefix(item, policyPrefix) || strings.HasPrefix(item, rolePrefix)
-		if !before[item] && !before[whole] && !(right && before[adminItem]) {
+		had := before[item] || before[whole] || right && before[adminItem]
+		if !had {
 			return true
 		}
 	}
