@@ -105,7 +105,8 @@ func contextTarget(name string, raw *clientcmdapi.Config, c *clusterFlags) targe
 	return t
 }
 
-// choose returns flags that choose the cluster of a client configuration. kind and name are the fields of chosenCluster. The API server may send at most [fleet.MaxResponseBytes].
+// choose returns flags that choose the cluster of a client configuration. kind and name are the fields of chosenCluster. The API server
+// may send at most [fleet.MaxResponseBytes].
 func (c *clusterFlags) choose(kind, name string, config *rest.Config) (*targetCluster, error) {
 	config = rest.CopyConfig(config)
 	if config.ExecProvider != nil { // several plugins can't ask at the same terminal
@@ -137,9 +138,7 @@ type clusterResult[T any] struct {
 // and return a value for the part that it can read. readFleet prints the errors and notes of all clusters, and sets the exit status to
 // statusUnknown if there are errors.
 func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFlags, read func(context.Context, *app, *targetCluster) (T, error)) ([]clusterResult[T], error) {
-	progress := newFleetProgress(a.stderr, "clusters", len(targets))
-	o := fleet.Options{Concurrency: f.concurrency, Timeout: f.timeout, Interval: progress.interval(), Report: func(p fleet.Progress) { progress.show(p.Done) }}
-	results, err := fleet.Run(ctx, len(targets), o, func(ctx context.Context, i int) (r clusterResult[T], err error) {
+	results, err := runFleet(ctx, a, f, "clusters", len(targets), func(ctx context.Context, i int) (r clusterResult[T], err error) {
 		r = clusterResult[T]{target: targets[i], state: fleet.StateOK}
 		cluster, err := targets[i].connect(ctx)
 		if err != nil {
@@ -158,7 +157,6 @@ func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFla
 		}
 		return r, err
 	})
-	progress.clear()
 	if err != nil {
 		return nil, fmt.Errorf("reading the clusters: %w", err)
 	}
@@ -174,6 +172,15 @@ func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFla
 	}
 	reportClusters(a, list)
 	return list, nil
+}
+
+// runFleet calls [fleet.Run] with the limits of the flags, and shows the progress at a terminal. unit says what the n reads are for, in the
+// plural: clusters or regions.
+func runFleet[T any](ctx context.Context, a *app, f *fleetFlags, unit string, n int, read func(context.Context, int) (T, error)) ([]fleet.Result[T], error) {
+	progress := newFleetProgress(a.stderr, unit, n)
+	defer progress.clear()
+	o := fleet.Options{Concurrency: f.concurrency, Timeout: f.timeout, Interval: progress.interval(), Report: func(p fleet.Progress) { progress.show(p.Done) }}
+	return fleet.Run(ctx, n, o, read)
 }
 
 // explainTimeout adds the likely cause to the error of a cluster that gave no answer in time. private reports whether clients outside the

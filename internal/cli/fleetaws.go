@@ -51,10 +51,7 @@ func (a *app) accountTargets(ctx context.Context, f *fleetFlags, c *clusterFlags
 	if len(regions) > fleet.MaxRegions {
 		return nil, fmt.Errorf("%s has %d regions of accounts, and the limit is %d; list only regions with clusters", name, len(regions), fleet.MaxRegions)
 	}
-	progress := newFleetProgress(a.stderr, "regions", len(regions))
-	o := fleet.Options{Concurrency: f.concurrency, Timeout: f.timeout, Interval: progress.interval(), Report: func(p fleet.Progress) { progress.show(p.Done) }}
-	results, err := fleet.Run(ctx, len(regions), o, func(ctx context.Context, i int) ([]string, error) { return regions[i].clusters(ctx) })
-	progress.clear()
+	results, err := runFleet(ctx, a, f, "regions", len(regions), func(ctx context.Context, i int) ([]string, error) { return regions[i].clusters(ctx) })
 	if err != nil {
 		return nil, fmt.Errorf("listing the clusters: %w", err)
 	}
