@@ -205,8 +205,8 @@ func (a *app) add(ctx context.Context, o *addOptions, who principal) error {
 	return e.run(ctx)
 }
 
-// noteAdded prints how the ARN of the entry differs from the PRINCIPAL on the command line, and what the user must do in addition to the
-// edit.
+// noteAdded prints how the ARN of the entry differs from the PRINCIPAL on the command line. It also prints the steps that the edit leaves to
+// the user.
 func (a *app) noteAdded(o *addOptions, who principal) {
 	for _, note := range []string{who.note, presets[o.preset].note} {
 		if note != "" {

@@ -96,7 +96,7 @@ func (a *app) sendAWSAuth(ctx context.Context, c *cluster, cm *corev1.ConfigMap,
 	return false, err
 }
 
-// requester returns the user whom the API server sees in the requests of the client. It returns the zero Requester if the API server doesn't
+// requester returns the user that the API server sees in the requests of the client. It returns the zero Requester if the API server doesn't
 // answer; then only the webhook evaluates the rules about the requester.
 func (c *cluster) requester(ctx context.Context) validate.Requester {
 	ctx, cancel := c.withTimeout(ctx, requestTimeout)

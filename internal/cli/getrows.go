@@ -229,7 +229,7 @@ func rendered(names func(func(string) bool) []string, caller awsauth.Caller, tem
 }
 
 // usersOfAccounts returns the usernames in RBAC that callers of an account in mapAccounts can have, by account. The username of such a
-// caller is the caller's ARN. usersOfAccounts leaves out callers to whom another grant applies. If the access entries can't be read, it
+// caller is the caller's ARN. usersOfAccounts leaves out a caller if another grant applies to the caller. If the access entries can't be read, it
 // doesn't know these callers, and leaves out none.
 func (s *accessSources) usersOfAccounts() map[string][]string {
 	mapped := make(map[string]bool)

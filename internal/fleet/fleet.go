@@ -47,8 +47,8 @@ type Result[T any] struct {
 	Err   error
 }
 
-// TimeoutError means that a cluster gave no result within the time limit. Err says for what the program waited; it is nil if this is not
-// known.
+// TimeoutError means that a cluster gave no result within the time limit. Err names the request that the program waited for. It is nil if the
+// request is not known.
 type TimeoutError struct {
 	Limit time.Duration
 	Err   error
