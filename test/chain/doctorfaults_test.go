@@ -346,8 +346,31 @@ var inEachRun = []struct {
 	{regexp.MustCompile(`signed \S+ ago`), "signed some time ago"},
 	{regexp.MustCompile(` on \S+:53`), ""},
 	{regexp.MustCompile(` in scheme ".*"`), ""},
-	// The point at which the client's timeout ends a request decides which of two errors net/http returns.
-	{regexp.MustCompile(`net/http: request canceled while waiting for connection \(Client`), "context deadline exceeded (Client"},
+	// The point at which the client's timeout ends a request decides which of these errors net/http returns.
+	{
+		regexp.MustCompile(`(?:net/http: request canceled(?: while waiting for connection)?|context deadline exceeded)(?: \(Client\.Timeout exceeded while awaiting headers\))?`),
+		"context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
+	},
+}
+
+// TestPageIsTheSameForEachErrorOfATimeout: net/http returns different errors for the same timeout, and the page must not depend on them.
+func TestPageIsTheSameForEachErrorOfATimeout(t *testing.T) {
+	const want = "Unable to connect to the server: context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+	page := &faultsPage{}
+	for _, symptom := range []string{
+		want,
+		"Unable to connect to the server: context deadline exceeded",
+		"Unable to connect to the server: net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+		"Unable to connect to the server: net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
+	} {
+		if got := page.clean(symptom); got != want {
+			t.Errorf("%q became %q", symptom, got)
+		}
+	}
+	const other = "Unable to connect to the server: dial tcp: lookup example.com: no such host"
+	if got := page.clean(other); got != other {
+		t.Errorf("%q became %q", other, got)
+	}
 }
 
 func (p *faultsPage) clean(text string) string {
