@@ -179,6 +179,25 @@ func TestReplacement(t *testing.T) {
 	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")
 }
 
+// A list that ends early may lack a second role of the permission set. So its only role is no replacement.
+func TestIncompleteListNamesNoReplacement(t *testing.T) {
+	t.Parallel()
+	const sso = "arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Dev_"
+	missing := parse(t, "arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_0123456789abcdef")[0]
+	w := newWorld(t)
+	w.aws.Add(sso+"aaaaaaaaaaaaaaaa", sso+"bbbbbbbbbbbbbbbb")
+	w.aws.PageSize(1)
+	w.aws.Answer("ListRoles", nil, iamtest.AccessDenied())
+	if got := w.Replacement(t.Context(), missing); got != "" {
+		t.Errorf("the first of two pages names %q as the replacement", got)
+	}
+	w.aws.Remove(sso + "bbbbbbbbbbbbbbbb")
+	w.aws.Answer("ListRoles")
+	if got, want := w.Replacement(t.Context(), missing), "arn:aws:iam::111122223333:role/AWSReservedSSO_Dev_aaaaaaaaaaaaaaaa"; got != want {
+		t.Errorf("a complete list names %q as the replacement, want %q", got, want)
+	}
+}
+
 // facts returns the result of Client.Facts as text: the kind of the unique id, whether the principal exists, and the
 // error.
 func facts(t *testing.T, w *world, arn string) string {

@@ -105,13 +105,13 @@ func (c *Client) getUser(ctx context.Context, service *awsiam.Client, name strin
 
 // searchList looks for a principal in the list of the account's principals, after GetRole or GetUser did not find it.
 // first is the result of that call. exists is true if the list has the principal. Otherwise replacement is the ARN that
-// replaced the principal, or "" if none is known.
+// replaced the principal, or "" if searchList can't be sure of one.
 //
 // searchList ignores case, because two names never differ only in case (IAM API reference, CreateRole). AWS does not
 // document whether GetRole and GetUser ignore case.
 //
-// If the list is denied or not complete in time, exists is false, and Client.lookUp decides by a second call of GetRole
-// or GetUser. If IAM does not ignore case, a name in another case then counts as Missing. The answer Unknown would be
+// If the list is denied, or ends early without the principal, exists is false, and Client.lookUp decides by a second call
+// of GetRole or GetUser. If IAM does not ignore case, a name in another case then counts as Missing. The answer Unknown would be
 // worse: a guard without the permission to list would give this answer for every missing principal.
 func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, first getResult) (exists bool, replacement string) {
 	if first.arn != "" {
@@ -119,7 +119,8 @@ func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, f
 	}
 	set := ssoRole.FindStringSubmatch(p.Name())
 	var siblings []string
-	for _, found := range c.list(ctx, c.service(self, p.Account), p, set != nil) {
+	list := c.list(ctx, c.service(self, p.Account), p, set != nil)
+	for _, found := range list.arns {
 		switch {
 		case found.IsRole() && set != nil && samePermissionSet(found, set[1]) && !strings.EqualFold(found.Name(), p.Name()):
 			plain, _ := found.WithoutPath()
@@ -131,7 +132,7 @@ func (c *Client) searchList(ctx context.Context, self Identity, p awsauth.ARN, f
 			return false, found.String() // a user in another case and with another path
 		}
 	}
-	if len(siblings) == 1 { // several roles would be ambiguous
+	if len(siblings) == 1 && list.complete { // several roles would be ambiguous, and the missing pages may have another one
 		return false, siblings[0]
 	}
 	return false, ""
@@ -142,9 +143,16 @@ func samePermissionSet(role awsauth.ARN, set string) bool {
 	return len(found) > 0 && strings.EqualFold(found[1], set)
 }
 
+// principalList is the result of listing the roles or users of an account. If complete is false, arns has only the
+// principals of the pages before the first failed call, or of the first maxPages pages.
+type principalList struct {
+	arns     []awsauth.ARN
+	complete bool
+}
+
 // list returns the ARNs of the roles of p's account, or those of its users if p is a user. If sso is true, it returns
-// only roles of permission sets. If a call fails, it returns the principals of the earlier pages.
-func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN, sso bool) []awsauth.ARN {
+// only roles of permission sets.
+func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN, sso bool) principalList {
 	kind, path, pages := "user", "/", c.users
 	if p.IsRole() {
 		kind, pages = "role", c.roles
@@ -152,20 +160,21 @@ func (c *Client) list(ctx context.Context, service *awsiam.Client, p awsauth.ARN
 	if sso {
 		path = ssoPath
 	}
-	list, problem := c.lists.do(ctx, kind+" "+p.Account+" "+path, func(ctx context.Context) (list []awsauth.ARN) {
+	list, problem := c.lists.do(ctx, kind+" "+p.Account+" "+path, func(ctx context.Context) (list principalList) {
 		next := pages(service, path)
 		for range maxPages {
 			arns, more, err := next(ctx)
 			if err != nil {
-				break // an incomplete list finds fewer principals but no wrong ones
+				return list
 			}
 			for _, text := range arns {
 				if arn, err := awsauth.ParseARN(text); err == nil && arn.Account == p.Account {
-					list = append(list, arn)
+					list.arns = append(list.arns, arn)
 				}
 			}
 			if !more {
-				break
+				list.complete = true
+				return list
 			}
 		}
 		return list

@@ -119,7 +119,7 @@ type Client struct {
 	slots      chan struct{}                  // has an element for each running call
 	identities singleFlight[identityResult]
 	gets       singleFlight[getResult]
-	lists      singleFlight[[]awsauth.ARN]
+	lists      singleFlight[principalList]
 	cache      *cache
 	limits     Limits
 	limiter    *rate.Limiter
