@@ -76,7 +76,7 @@ change of the ConfigMap kube-system/aws-auth and refuses those that lock people 
 Usage:
   %[1]s --cert-dir FOLDER [flags]
   %[1]s --cert-secret NAMESPACE/NAME --webhook-configuration NAME --service NAMESPACE/NAME [flags]
-  %[1]s selftest [flags]  # what helm test runs: is a faulty aws-auth refused?
+  %[1]s helm-test [flags]  # what helm test runs: is a faulty aws-auth refused?
 
 Flags:
 %[2]s`, program, fs.FlagUsages())

@@ -10,7 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/selftest"
+	"github.com/awsauth-guard/awsauth-guard/internal/helmtest"
 )
 
 // TestEnforceAndObserve: the chart's registration sends requests to the right webhook. The enforcing webhook refuses a bad
@@ -91,7 +91,7 @@ func TestEnforceAndObserve(t *testing.T) {
 func runSelftest(t *testing.T, mode string) (status int, said string) {
 	t.Helper()
 	var stdout, stderr strings.Builder
-	status = selftest.Main(t.Context(), []string{"--mode", mode, "--timeout", "2s", "--kubeconfig", cluster.Kubeconfig}, &stdout, &stderr)
+	status = helmtest.Main(t.Context(), []string{"--mode", mode, "--timeout", "2s", "--kubeconfig", cluster.Kubeconfig}, &stdout, &stderr)
 	return status, stdout.String() + stderr.String()
 }
 

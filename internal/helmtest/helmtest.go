@@ -1,6 +1,6 @@
-// Package selftest checks that the guard is active. It sends the API server a dry run that creates an aws-auth that the
+// Package helmtest checks that the guard is active. It sends the API server a dry run that creates an aws-auth that the
 // authenticator can't load. In mode enforce the guard must refuse the dry run, and in mode warn it must warn.
-package selftest
+package helmtest
 
 import (
 	"context"
@@ -29,7 +29,7 @@ const (
 )
 
 // program is the name of the command.
-const program = "awsauth-guard-webhook selftest"
+const program = "awsauth-guard-webhook helm-test"
 
 // Modes of the guard.
 const (
@@ -50,7 +50,7 @@ const (
 func unparsableAWSAuth() *corev1.ConfigMap {
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: awsauth.Name},
-		Data:       map[string]string{"mapRoles": "- rolearn: arn:aws:iam::111122223333:role/awsauth-guard-selftest\n\tusername: selftest\n"},
+		Data:       map[string]string{"mapRoles": "- rolearn: arn:aws:iam::111122223333:role/awsauth-guard-helm-test\n\tusername: helm-test\n"},
 	}
 }
 
@@ -108,7 +108,7 @@ Flags:
 // because the API server needs a moment to use a new webhook configuration, and the pods may not be ready yet. After the timeout
 // it returns the error of the last attempt.
 func run(ctx context.Context, o *options) (string, error) {
-	config, err := kube.Config(o.kubeconfig, "awsauth-guard-selftest")
+	config, err := kube.Config(o.kubeconfig, "awsauth-guard-helm-test")
 	if err != nil {
 		return "", err
 	}

@@ -1,4 +1,4 @@
-package selftest_test
+package helmtest_test
 
 import (
 	"encoding/json"
@@ -13,7 +13,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/awsauth-guard/awsauth-guard/internal/selftest"
+	"github.com/awsauth-guard/awsauth-guard/internal/helmtest"
 )
 
 // answer is a response of the API server.
@@ -113,7 +113,7 @@ func TestSelftestChecksMode(t *testing.T) {
 			if tt.status == 0 {
 				timeout = "30s" // the test ends with the answer
 			}
-			status := selftest.Main(t.Context(), []string{"--mode", tt.mode, "--timeout", timeout, "--kubeconfig", apiServer(t, tt.answers...)}, &stdout, &stderr)
+			status := helmtest.Main(t.Context(), []string{"--mode", tt.mode, "--timeout", timeout, "--kubeconfig", apiServer(t, tt.answers...)}, &stdout, &stderr)
 			if outcome := stdout.String() + stderr.String(); status != tt.status || !strings.Contains(outcome, tt.want) {
 				t.Errorf("status %d, want %d; it says %q, want %q", status, tt.status, outcome, tt.want)
 			}
@@ -135,7 +135,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"--kubeconfig", "/nonexistent"}, 1, "reading the kubeconfig"},
 	} {
 		var stdout, stderr strings.Builder
-		status := selftest.Main(t.Context(), tt.args, &stdout, &stderr)
+		status := helmtest.Main(t.Context(), tt.args, &stdout, &stderr)
 		if outcome := stdout.String() + stderr.String(); status != tt.status || !strings.Contains(outcome, tt.want) {
 			t.Errorf("%q: status %d, want %d; it says %q, want %q", tt.args, status, tt.status, outcome, tt.want)
 		}
