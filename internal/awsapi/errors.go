@@ -166,8 +166,8 @@ func detailOf(err error) string {
 	return ""
 }
 
-// MaxForeignBytes limits the length of a text from a response in the log, in bytes. The response may come from a server
-// that only pretends to be AWS.
+// MaxForeignBytes limits the length, in bytes, of a text that the log or an error message takes from a response. The
+// response may come from a server that only pretends to be AWS.
 const MaxForeignBytes = 64
 
 // Attrs returns the attributes for the log.

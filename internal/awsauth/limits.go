@@ -45,7 +45,7 @@ func (o *Object) checkLimits() map[Section]error {
 		case directives > maxDirectives:
 			err = fmt.Errorf("%w: %d of its lines begin with a percent sign, and the limit is %d", errExpensive, directives, maxDirectives)
 		case tokens > left:
-			err = fmt.Errorf("%w: it has %d elements and keys, but the other keys leave only %d of the limit of %d", errExpensive, tokens, left, maxTokens)
+			err = fmt.Errorf("%w: it has %d elements and YAML keys; the limit for mapRoles, mapUsers and mapAccounts together is %d, of which %d are left", errExpensive, tokens, maxTokens, left)
 		default:
 			left -= tokens
 			continue

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// read returns the aws-auth objects of a resource, and records the errors in them.
+// read returns the aws-auth objects of a resource, and records in r the errors that it finds in these objects.
 func (r *terraformReader) read(address, kind string, values terraformShape) []*Object {
 	switch kind {
 	case configMapResource, configMapV1Resource, configMapDataResource:

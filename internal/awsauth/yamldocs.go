@@ -89,7 +89,8 @@ func (r *sourceReader) failJSON(at int, err error) {
 	r.fail(at, "the document does not parse as JSON: %w", err)
 }
 
-// part is a document with its own node tree. The lines of the tree count from the beginning of the document.
+// part is the text of one document and its place in the file. The lines of the document's node tree count from the
+// beginning of the document, and not of the file.
 type part struct {
 	file   *file
 	text   string

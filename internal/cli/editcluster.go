@@ -89,8 +89,9 @@ func (e *editRun) guardConfig(ctx context.Context, c *cluster) (*config.Config, 
 }
 
 // readMode reads the authentication mode and the access entries of the EKS cluster that the user named. If the user named no cluster,
-// readMode prints a note and returns true. In the mode API aws-auth has no effect, and readMode returns false. It then says that an access
-// entry already gives the access of the edit. Or it says how to change the access entry instead, and sets the exit status to statusDenied.
+// readMode prints a note and returns true. In the mode API aws-auth has no effect, and readMode returns false. If the
+// principal's access entry already gives the access that the edit would give, readMode says so. Otherwise it says how to change the access
+// entry instead, and sets the exit status to statusDenied.
 func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
 	o, a := e.options, e.app
 	if o.clusterName == "" {

@@ -32,7 +32,8 @@ func (a *app) migrateCommand() *cobra.Command {
 		Long: `Move from aws-auth to EKS access entries, so that each principal keeps its access.
 
 plan computes the access entries, apply creates them, and verify compares the access before and after.
-No command changes the authentication mode of the cluster. It can't be changed back.`,
+No command changes the authentication mode of the cluster. You change it yourself, and EKS does not allow a
+change back.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

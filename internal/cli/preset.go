@@ -7,7 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 )
 
-// preset is a username template and groups that AWS documents for a purpose.
+// preset is the access for a purpose: what aws-auth gives, and the access entry or access policy with the same purpose. AWS documents all
+// presets but view.
 type preset struct {
 	username string // empty means the default username of the principal
 	groups   []string

@@ -26,7 +26,7 @@ effect: the command changes nothing and prints the command for the access entry.
 note says that the mode is not known.
 
 --force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
-annotation only from members of overrides.groups.`
+annotation only from a requester who may break the glass.`
 
 type removeOptions struct {
 	editOptions

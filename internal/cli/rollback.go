@@ -45,7 +45,7 @@ rollback works in these steps:
      aws-auth changed in the meantime. The edit changes only data and binaryData.
 
 --force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
-annotation only from members of overrides.groups.
+annotation only from a requester who may break the glass.
 
 rollback does not impersonate: it can't know which group is the bypass, and its edit must reach the
 webhook. To write a version through the bypass, run:

@@ -13,8 +13,8 @@ import (
 const DefaultInterval = time.Second
 
 // File is a GuardConfig file that may change. It reads the file periodically instead of watching it. A watch can lose a
-// notification, and would have to follow the symbolic links that the kubelet replaces. File does not report a content that lasts
-// less than two reads.
+// notification, and would have to follow the symbolic links that the kubelet replaces. Watch does not
+// report a content that lasts less than two reads.
 type File struct {
 	// Path is the file's path.
 	Path string

@@ -93,8 +93,8 @@ type run struct {
 	bundle int
 	fixed  []validate.Finding
 	failed map[string]bool // the findings whose correction was refused
-	// suspects are the findings whose correction was refused in a bundle, with the principal of the element. The run corrects them at the end,
-	// one of each principal at once.
+	// suspects are the findings whose correction was refused in a bundle, with the principal of the element. After all other corrections the run
+	// tries them again in rounds. A round makes at most one correction for each principal.
 	suspects map[string]string
 	untried  int // the findings with a correction that was neither made nor refused
 	renamed  map[string]string

@@ -16,11 +16,11 @@ import (
 const (
 	AnnotationPrefix = "awsauth-guard.io/"
 	// AllowRemovalAnnotation holds the ARNs, separated by commas, of the node roles that the change removes on purpose.
-	// If later changes may remove the node roles, the value is "until TIME ARN,ARN", with a time in RFC 3339. The
+	// To allow later changes to remove the node roles, too, the value is "until TIME ARN,ARN", with a time in RFC 3339. The
 	// requester needs no right beyond updating the object.
 	AllowRemovalAnnotation = AnnotationPrefix + "allow-removal"
-	// BreakGlassAnnotation holds the reason for overruling every denial of the request. If a later request may delete
-	// the object, the value is "delete EXPIRY REASON", with an expiry in RFC 3339.
+	// BreakGlassAnnotation holds the reason for overruling every denial of the request. To allow a later request to
+	// delete the object, the value is "delete EXPIRY REASON", with an expiry in RFC 3339.
 	BreakGlassAnnotation = AnnotationPrefix + "break-glass"
 )
 

@@ -22,7 +22,7 @@ and create aws-auth again at once.`,
 
 func checkBeingDeleted(p *Pass) {
 	c, at := p.Change, awsauth.Position{Path: "metadata.deletionTimestamp"}
-	const hint = "remove the finalizers first, and create aws-auth again with its entries"
+	const hint = "remove the finalizers first, and create aws-auth again with its entries; if people or nodes log in through it, this needs the right to break the glass"
 	switch {
 	case c.New == nil || !c.New.Deleting:
 	case c.Operation == Update:

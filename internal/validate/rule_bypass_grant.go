@@ -51,22 +51,22 @@ func checkBypassGrant(p *Pass) {
 // checkGrant reports a principal that gains the bypass group or an override group, or that can gain it with a chosen
 // session name.
 func (p *Pass) checkGrant(arn string, before, after []*awsauth.Entry, group string) {
-	verb, effect := "gains", "members overrule the guard"
+	verb, effect := "gains", "overrule the guard"
 	if p.Change.Operation == Document {
 		verb = "has"
 	}
 	if group == p.Policy.bypassGroup() {
-		effect = "members change aws-auth without the guard"
+		effect = "change aws-auth without the guard"
 	}
 	switch {
 	case gains(before, after, group):
-		p.Reportf(p.entryPlace(after[0]), "leave out the group "+group, "%q %s the group %s, whose %s", arn, verb, group, effect)
+		p.Reportf(p.entryPlace(after[0]), "leave out the group "+group, "%q %s the group %s, whose members %s", arn, verb, group, effect)
 	case slices.ContainsFunc(before, func(e *awsauth.Entry) bool { return e.Gives(group) }):
 	default:
 		for _, e := range after {
 			if session := newSession(before, e, group); session != "" {
-				p.Reportf(p.entryPlace(e), "write the group without a session's name",
-					"%q %s the group %s for a session named %q, and its %s", arn, verb, group, session, effect)
+				p.Reportf(p.entryPlace(e), "write the group without {{SessionName}}",
+					"%q %s the group %s for a session named %q, and members of this group %s", arn, verb, group, session, effect)
 				return
 			}
 		}

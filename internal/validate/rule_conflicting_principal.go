@@ -23,7 +23,7 @@ match a caller, it does not treat İ and i as equal.
 If the entry that the authenticator uses gives the same username and all groups of the other entry, no principal
 loses access, and the rule only warns. Still, a later edit of one of the entries can take access away.
 
-Keep one entry for each ARN, with all its groups.`,
+Keep one entry for each ARN, with the groups of all its entries.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap and UserMapping; pkg/config/mapper.go, Key",
 	Exact:  true,
 	Check:  checkConflictingPrincipal,
@@ -62,7 +62,7 @@ const maxHintGroups = 20
 // oneEntryHint returns the hint to merge two entries.
 func oneEntryHint(e, other *awsauth.Entry) string {
 	if len(e.Groups)+len(other.Groups) > maxHintGroups {
-		return "keep one entry for the ARN, with all its groups"
+		return "keep one entry for the ARN, with the groups of all its entries"
 	}
 	groups := slices.Concat(e.Groups, other.Groups)
 	slices.Sort(groups)

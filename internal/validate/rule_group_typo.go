@@ -114,7 +114,7 @@ func scalars(parts []string) []string {
 }
 
 // nearGroup returns the group of Kubernetes that the author of a group probably meant. The author's group may differ
-// from it in one letter, in case and in spaces at the ends. nearGroup returns false if there is no such group.
+// from it in one letter other than the first, in case and in spaces at the ends. nearGroup returns false if there is no such group.
 func nearGroup(group string) (string, bool) {
 	group = strings.ToLower(strings.TrimSpace(group))
 	if !strings.HasPrefix(group, "s") || len(group) > 24 {

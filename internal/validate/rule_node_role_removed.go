@@ -87,7 +87,7 @@ func (p *Pass) reportUnused(r removals, used map[string]bool) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.arns)) {
 		if !used[key] {
-			p.Warnf(annotations, "write the ARN of the node role that the change removes", "%s names %q, but this change removes no such node role", AllowRemovalAnnotation, r.arns[key])
+			p.Warnf(annotations, "write the ARN of a node role that this change removes; for a later change write \"until TIME ARN\"", "%s names %q, but this change removes no such node role", AllowRemovalAnnotation, r.arns[key])
 		}
 	}
 }
