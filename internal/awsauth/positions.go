@@ -108,8 +108,9 @@ func newKeySource(p *part, f pair, value string) keySource {
 	return k
 }
 
-// keys returns the last occurrence of each key of a mapping, and records the duplicates. A key from a merge has its
-// position in the merged mapping. path is the path of the mapping with a dot at its end, or "" for the object.
+// keys returns the last occurrence of each key of a mapping, and records the duplicates that duplicateKeys returns. A
+// key from a merge has its position in the merged mapping. path is the path of the mapping with a dot at its end, or ""
+// for the object.
 func (s *positions) keys(p *part, path string, mapping *yaml.Node) map[string]pair {
 	keys := map[string]pair{}
 	if mapping.Kind != yaml.MappingNode {

@@ -164,11 +164,11 @@ func matchesTemplate(template, text string) bool {
 	return matchesParts(unknownTemplates.Split(template, -1), text, func(string) bool { return true })
 }
 
-// matchesParts reports whether a text consists of the parts, in their order, with one text between two parts. isValue
-// must return true for each text between parts, and must check each character of a text on its own. So matchesParts
-// tries only the first place of each part. If isValue accepts every character of the part, the first place leaves the
-// most text for the parts after it. Otherwise the part has a character that isValue doesn't accept. No value may hold
-// this character, so a later place can't match.
+// matchesParts reports whether a text consists of the parts, in their order, with a value between each two parts. A value
+// may be empty. isValue must return true for each value, and must check each character of a value on its own. So
+// matchesParts tries only the first place of each part between the first and the last part. If isValue accepts every
+// character of the part, the first place leaves the most text for the parts after it. Otherwise the part has a character
+// that isValue doesn't accept. No value may hold this character, so a later place can't match.
 func matchesParts(parts []string, text string, isValue func(string) bool) bool {
 	last := len(parts) - 1
 	text, ok := strings.CutPrefix(text, parts[0])
@@ -194,8 +194,8 @@ func (c Caller) Renderings(template string) (prefix string, holds func(text stri
 }
 
 // maybeValue reports whether a text can be the value of a template whose value is not known. A session name has only
-// these characters (STS API reference, AssumeRole), and so do the private DNS names of EC2 instances and the ids of
-// access keys.
+// ASCII letters, digits and the characters +=,.@-_ (STS API reference, AssumeRole). The private DNS names of EC2
+// instances and the ids of access keys have only these characters, too.
 func maybeValue(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf || !nameRune(r) })
 }

@@ -97,7 +97,7 @@ func eachLine(raw string, visit func(start int, line string) string) string {
 }
 
 // expandTabs returns a text in which spaces replace the tabs that indent its lines. width is the distance of the tab
-// stops in columns. A tab after a dash becomes one space.
+// stops in columns. The white space after a line's first dash becomes one space.
 func expandTabs(raw string, width int) string {
 	return eachLine(raw, func(_ int, line string) string {
 		body := strings.TrimLeft(line, " \t")
@@ -151,7 +151,7 @@ func (t *Text) repairTypographic(offset int) repair {
 }
 
 // plainFor returns the plain text that replaces a typographic character. rest is the text after the character. plainFor
-// adds the space that a dash or a colon needs before rest.
+// adds a space after a colon, and after the dash for a bullet, if rest does not begin with a space.
 func plainFor(c Typographic, rest string) string {
 	if c.Write == ":" && !strings.HasPrefix(rest, " ") {
 		return ": "
@@ -212,8 +212,9 @@ func (t *Text) moveItem(at line, by int) repair {
 }
 
 // splitSection returns a repair for the name of a section that stands inside the text of another section. The repair
-// moves the lines below the name to the section of this name. start is the offset of the name's line. The repair
-// returns nil if that section has a text already, or if the line has a dash or a value.
+// moves the list below the name to the section of this name. start is the offset of the name's line. The repair returns
+// nil if that section has a text already, or if no list is below the name. It also returns nil if the name's line has a
+// dash, or has a value other than the header of a block scalar, such as |.
 func (t *Text) splitSection(start int, name string) repair {
 	return func() []Texts {
 		section := Section(name)

@@ -38,7 +38,7 @@ func (f Field) BeginElement() []Texts {
 }
 
 // JoinAbove returns the correction that replaces the dash of this element by a space, so that its keys belong to the
-// element above.
+// element above. It returns nil if the element begins in the first line of the text, or if no dash begins its line.
 func (m Mapping) JoinAbove() []Texts {
 	m = m.withNodes()
 	if m.written == nil || m.written.Line == 1 {
@@ -52,7 +52,8 @@ func (m Mapping) JoinAbove() []Texts {
 }
 
 // MoveBelowGroups returns the corrections for an element that is only a text. They make the text a group of the element
-// above. The first correction also moves the texts in the same column below it.
+// above. The first correction also moves the texts in the same column below it. MoveBelowGroups returns nil if no dash
+// begins the line of the text, or if the element above is in braces.
 func (m Mapping) MoveBelowGroups(above Mapping) []Texts {
 	m, above = m.withNodes(), above.withNodes()
 	if m.written == nil || above.written == nil || above.written.Style&yaml.FlowStyle != 0 {

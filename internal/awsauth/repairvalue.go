@@ -8,15 +8,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Write returns the replacement that gives a value or a key another text in the same style. It returns false for a value that is not on one
-// line, for an alias, and for a value that the text does not have.
+// Write returns the replacement that gives a value or a key another text in the same style. It returns false for a value
+// that is not on one line, for an alias, and for a value that the text does not have.
 func (f Field) Write(value string) (Replacement, bool) {
 	start, end, quote, ok := f.span()
 	if !ok {
 		return Replacement{}, false
 	}
 	if f.text.Section == MapAccounts && quote == 0 {
-		quote = '"' // account ids have quotes, because other tools read one without as a number
+		quote = '"' // other tools read an account id without quotes as a number
 	}
 	return Replacement{start, end, scalarText(value, quote)}, true
 }

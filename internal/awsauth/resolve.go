@@ -10,10 +10,11 @@ import (
 // answers with any of them.
 type index map[string][]*Entry
 
-// newIndex indexes the entries that the authenticator keeps. Of several entries with the same key it keeps only the
-// last one (see Entry.key), and sets shadowedBy of the others. Entries with the same key need not match the same
-// callers. For the key, saveMap turns the ARNs of mapRoles into lower case, but Matches compares ARNs with
-// strings.EqualFold. strings.ToLower turns U+0130 into i, and strings.EqualFold treats U+0130 as equal only to itself.
+// newIndex indexes the entries that the authenticator keeps. Of several entries with the same key, the authenticator keeps
+// only the last one (see Entry.key). newIndex sets shadowedBy of the others. Entries with the same key need not match the
+// same callers: for the key, the authenticator's saveMap turns the ARNs of mapRoles into lower case, but its Matches
+// compares ARNs with strings.EqualFold. For example, strings.ToLower turns U+0130 into i, but strings.EqualFold treats
+// U+0130 as equal only to itself.
 func newIndex(entries []Entry) index {
 	stays := make(map[string]*Entry, len(entries)) // the last entry with each key
 	keys := make([]string, len(entries))

@@ -35,7 +35,7 @@ func scalarOffset(text string, lines *lineIndex, n *yaml.Node) int {
 
 func hasByte(text string, at int, c byte) bool { return at < len(text) && text[at] == c }
 
-// firstWord returns a value up to its first white space. Every YAML style writes this part on one line.
+// firstWord returns a value up to its first space, tab or line break. A plain scalar has this part on one line.
 func firstWord(value string) string {
 	if i := strings.IndexAny(value, " \t\n\u2028\u2029"); i >= 0 {
 		return value[:i]

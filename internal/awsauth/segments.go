@@ -8,8 +8,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// segment is a part of a scalar's value that the text holds unchanged. The part has length bytes. It begins at the
-// offset decoded in the value and at the offset raw in the text. For an escape, length is zero.
+// segment is a part of a scalar's value: bytes that the text holds unchanged, or the character of an escape. The part
+// begins at the offset decoded in the value and at the offset raw in the text. length is the number of unchanged bytes,
+// and 0 for an escape.
 type segment struct{ decoded, raw, length int }
 
 // locateIn returns the offset in the text for an offset in the value. For an offset between two segments, such as that

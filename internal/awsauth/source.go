@@ -21,7 +21,7 @@ type Source struct {
 	reader *sourceReader
 	raw    rawDocument
 	part   *part          // nil until a position is needed
-	root   *yaml.Node     // nil until a position is needed, and if yaml.v3 reads the text differently from kubectl
+	root   *yaml.Node     // nil until a position is needed, and if yaml.v3 can't read the document
 	ended  *ManifestError // set if the YAML document ends before the end of its text
 
 	keys map[*yaml.Node]map[string]pair // the results of keysOf
@@ -297,8 +297,8 @@ func (s *Source) ReadInner(path Path) ([]*Source, []error) {
 	return (&sourceReader{file: inner}).sources()
 }
 
-// ReadMade reads a text as a file of YAML or JSON, after a tool made the text from the value at a path. Every position
-// in the text is the position of the path.
+// ReadMade reads a text that a tool made from the value at a path, as a file of YAML or JSON. Every position in the text
+// is the position of the path.
 func (s *Source) ReadMade(path Path, text string) ([]*Source, []error) {
 	inner := newFile(text)
 	inner.outer, inner.start = s.reader.file, s.offset(path)

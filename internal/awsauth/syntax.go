@@ -220,8 +220,8 @@ func errorLine(err error) int {
 	return lineOf(err)
 }
 
-// unreadableAt returns the offset of the first character that YAML allows nowhere, or -1 if there is none. The error about
-// such a character names no line.
+// unreadableAt returns the offset of the first character that YAML allows nowhere, or of the first byte that is not UTF-8.
+// It returns -1 if there is neither. The YAML error about such a character or byte names no line.
 func unreadableAt(text string) int {
 	for i, r := range text {
 		switch {

@@ -88,7 +88,7 @@ func (r *terraformReader) kubectl(address string, values terraformShape) []*Obje
 	return list
 }
 
-// unknownKeys returns the sorted paths of the values of an aws-auth that a plan does not know yet. tree is
+// unknownKeys returns the paths of the values of an aws-auth that a plan does not know yet, in a fixed order. tree is
 // after_unknown of the change.
 func unknownKeys(kind string, tree json.RawMessage) []string {
 	var unknown map[string]any

@@ -158,7 +158,7 @@ func (w WrongType) IsElement() bool {
 }
 
 // Meant returns the text that the author probably meant. For a list with one item this is the item. For a mapping a: b
-// that is an item of a list, this is a:b. Meant returns "" for other values, and for a text that needs quotes.
+// that is an item of a list, this is a:b. Meant returns "" for other values, and for a text that plainText does not match.
 func (w WrongType) Meant() string {
 	if w.node == nil || w.Want != "a string" {
 		return ""
@@ -182,7 +182,8 @@ func (w WrongType) Meant() string {
 	return ""
 }
 
-// plainText matches texts that YAML reads as strings without quotes.
+// plainText matches texts that YAML reads as strings without quotes, and words that YAML reads as another type, see
+// [ReadsAsOtherType].
 var plainText = regexp.MustCompile(`^[A-Za-z][\w./@+=-]+(:[\w./@+=-]*)*\w$`)
 
 // IsKey reports whether the value is that of the given key, ignoring case.

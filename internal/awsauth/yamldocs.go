@@ -125,9 +125,9 @@ func (f *file) position(offset int) (line, column int) {
 // at returns the offset in the file at which the text of a node begins.
 func (p *part) at(n *yaml.Node) int { return p.offset + scalarOffset(p.text, &p.lines, n) }
 
-// tree returns the document's node tree, which gives positions. The node is nil if yaml.v3 reads the text differently
-// from kubectl. The error names text after the end of the YAML document, because kubectl ignores such text silently. It
-// is nil if there is no such text.
+// tree returns the document's node tree, which gives positions. The node is nil if yaml.v3 can't read the document, or if
+// the document is empty. The error names text after the end of the YAML document, because kubectl ignores such text
+// silently. The error is nil if there is no such text.
 func (r *sourceReader) tree(c rawDocument) (*part, *yaml.Node, *ManifestError) {
 	p := &part{file: r.file, text: c.text, offset: c.offset, lines: r.file.lines}
 	if len(c.text) != len(r.file.text) {
