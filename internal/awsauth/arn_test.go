@@ -15,7 +15,7 @@ func TestParseARN(t *testing.T) {
 	long := strings.Repeat("n", 64)
 	for _, test := range []struct {
 		arn     string
-		problem string // empty if a caller can have the ARN, or if it is a session or has a path
+		problem string // empty if the ARN is well-formed
 	}{
 		{arn: "arn:aws:iam::" + account + ":role/Admin"},
 		{arn: "arn:aws:iam::" + account + ":role/team/x/Admin"},
@@ -53,7 +53,7 @@ func TestParseARN(t *testing.T) {
 	}
 }
 
-func TestARNForms(t *testing.T) {
+func TestSessionRoleAndWithoutPath(t *testing.T) {
 	for _, test := range []struct{ arn, sessionRole, withoutPath string }{
 		{"arn:aws:sts::111122223333:assumed-role/Admin/alice", "arn:aws:iam::111122223333:role/Admin", ""},
 		{"arn:aws:iam::111122223333:role/team/x/Admin", "", "arn:aws:iam::111122223333:role/Admin"},
@@ -170,7 +170,7 @@ func TestLacksSSOSuffix(t *testing.T) {
 	} {
 		arn, err := awsauth.ParseARN("arn:aws:iam::111122223333:role/" + name)
 		if err != nil || arn.LacksSSOSuffix() != want {
-			t.Errorf("%s: %t, %v", name, !want, err)
+			t.Errorf("%s: LacksSSOSuffix is not %t, or the ARN does not parse: %v", name, want, err)
 		}
 	}
 }

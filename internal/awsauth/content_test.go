@@ -11,7 +11,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestSameContentIsSymmetric compares each pair of objects with equal data in both directions.
+// TestSameContentIsSymmetric compares each pair of objects in both directions. Only three of the objects have the same
+// content. SameContent returns false for some objects even if they are compared with themselves, such as an object that
+// is being deleted.
 func TestSameContentIsSymmetric(t *testing.T) {
 	data := map[string]string{"mapRoles": "[]\n", "mapUsers": "\ufffd"}
 	objects := map[string]*awsauth.Object{
@@ -91,10 +93,10 @@ func TestSortErrors(t *testing.T) {
 	}
 }
 
-// TestBinaryValuesAreComparedDecoded checks the position of a key that occurs twice: it is that of the occurrence that
-// the authenticator reads, even if a value has the tag !!binary.
+// TestBinaryValuesAreComparedDecoded checks that a value with the tag !!binary is decoded before it is compared. If a key
+// occurs twice, its position is that of the occurrence that the authenticator reads.
 func TestBinaryValuesAreComparedDecoded(t *testing.T) {
-	const wrong = "!!binary d3Jvbmc=" // wrong
+	const wrong = "!!binary d3Jvbmc=" // the text "wrong" in base64
 	text := "- rolearn: " + account + "role/a\n  username: right\n  USERNAME: " + wrong + "\n  groups: [right]\n  GROUPS: [" + wrong + "]\n" +
 		"- rolearn: " + account + "role/b\n  username: !!binary \"/3I=\"\n  groups:\n  - !!binary |\n    cmln\n    aHQ=\n"
 	doc := object(text, "", "").Parse()

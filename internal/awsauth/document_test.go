@@ -10,8 +10,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestLivePlaces checks that positions in a stored object count within the text of their key.
-func TestLivePlaces(t *testing.T) {
+// TestPositionsInStoredObject checks that positions in a stored object count within the text of their key.
+func TestPositionsInStoredObject(t *testing.T) {
 	const roles = `# people
 - rolearn: "` + account + `role/a"
   username: 'it''s'
@@ -77,7 +77,7 @@ func TestFaultsOfTexts(t *testing.T) {
 		}
 		lost := d.Map.LoadError(awsauth.MapRoles) != nil
 		if want := test.syntax || test.notAList; lost != want {
-			t.Errorf("%s: lost is %t", test.about, lost)
+			t.Errorf("%s: the section has a load error: %t, want %t", test.about, lost, want)
 		}
 	}
 }
@@ -148,7 +148,8 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that no text makes the parser panic, and that every position is within its text.
+// FuzzParse checks that no text makes the parser panic. The positions of faults, elements and their values must be
+// within the text.
 func FuzzParse(f *testing.F) {
 	f.Add("- {rolearn: a, username: b, groups: [c]}", "- userarn: x\n  username: >-\n    y\n", "- 1")
 	f.Add("- &a {rolearn: x}\n- <<: *a\n", "- [a]\n- b\n---\n- c", "a: b")

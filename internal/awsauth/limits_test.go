@@ -63,7 +63,8 @@ func inEveryCase(n int) string {
 	return b.String()
 }
 
-// TestUnknownAnswers checks that an answer is uncertain if a section that is too expensive is searched first.
+// TestUnknownAnswers checks that an answer is uncertain if the authenticator searches a section that is too expensive
+// before it finds a match.
 func TestUnknownAnswers(t *testing.T) {
 	expensive := strings.Repeat("%TAG !a! x\n", 17)
 	roles, users := "- {rolearn: \""+account+"role/a\", username: role}\n", "- {userarn: \""+account+"user/b\", username: user}\n"
@@ -85,8 +86,8 @@ func TestUnknownAnswers(t *testing.T) {
 	}
 }
 
-// TestLimitOfAllSections checks that the sections share one limit, in lookup order, and that the result for an object does
-// not depend on the object that it is compared with.
+// TestLimitOfAllSections checks that the sections share one limit: a section may use only the part of the limit that the
+// sections before it left. The result for an object must not depend on the object that it is compared with.
 func TestLimitOfAllSections(t *testing.T) {
 	many := strings.Repeat("-\n", 40_000)
 	full, half := object(many, many, "- \"111122223333\"\n"), object("", many, "- \"111122223333\"\n")

@@ -66,13 +66,15 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// checkPlaces checks the positions that FuzzParse leaves out, and that each path names its value.
+// checkPlaces checks that every key is in a line of its text, and that the path of each element is that of its entry. The
+// unread part must be a part of the text. A section must have a fault if and only if the authenticator loads nothing from
+// it. A Disagreement may replace the fault.
 func checkPlaces(t *testing.T, o *awsauth.Object, d *awsauth.Document) {
 	t.Helper()
 	for m := range d.Mappings() {
 		for _, field := range slices.Concat(m.Keys(), m.OtherKeys()) {
 			if at := field.At(); at.Line < 0 || at.Line > strings.Count(o.Data[string(m.Entry.Section)], "\n")+1 {
-				t.Errorf("%+v lies outside of its text", at)
+				t.Errorf("%+v is not in a line of its text", at)
 			}
 		}
 		if at := m.At().Path; at != m.Entry.Path() {
@@ -81,16 +83,17 @@ func checkPlaces(t *testing.T, o *awsauth.Object, d *awsauth.Document) {
 	}
 	for _, text := range d.Texts {
 		if !strings.Contains(o.Data[string(text.Section)], text.Unread()) {
-			t.Errorf("%q is unread and stands nowhere", text.Unread())
+			t.Errorf("%s: the unread part %q is not in the text", text.Section, text.Unread())
 		}
-		lost, said := d.Map.LoadError(text.Section) != nil, text.Syntax != nil || text.NotAList != nil || text.TooExpensive != nil
-		if said && !lost || lost && !said && text.Disagreement == nil {
-			t.Errorf("%s: lost is %t, and the fault is missing or too much", text.Section, lost)
+		lost, faulty := d.Map.LoadError(text.Section) != nil, text.Syntax != nil || text.NotAList != nil || text.TooExpensive != nil
+		if faulty && !lost || lost && !faulty && text.Disagreement == nil {
+			t.Errorf("%s: the section has a load error: %t, and a fault: %t", text.Section, lost, faulty)
 		}
 	}
 }
 
-// checkPrincipals checks that every principal resolves to its own entries.
+// checkPrincipals checks that every principal resolves to its own entries, and that the authenticator keeps these
+// entries.
 func checkPrincipals(t *testing.T, m *awsauth.Map) {
 	t.Helper()
 	for _, p := range m.Principals() {
@@ -111,12 +114,12 @@ func checkPrincipals(t *testing.T, m *awsauth.Map) {
 			t.Errorf("%s resolves to %+v, not to %+v", arn, first, p.Matches)
 		}
 		if diff := cmp.Diff(first, second, cmpopts.IgnoreUnexported(awsauth.Entry{})); diff != "" {
-			t.Errorf("%s resolves to two things:\n%s", arn, diff)
+			t.Errorf("%s has two different answers (-first +second):\n%s", arn, diff)
 		}
 	}
 }
 
-// FuzzDiffAccess checks that the reverse comparison has the reverse differences, and that New and Gone are right.
+// FuzzDiffAccess checks that a comparison and its reverse name the same principals, and that New and Gone are right.
 func FuzzDiffAccess(f *testing.F) {
 	for _, objects := range caseObjects(f) {
 		r1, u1, a1 := texts(objects[0])
@@ -125,7 +128,7 @@ func FuzzDiffAccess(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, r1, u1, a1, r2, u2, a2 string) {
 		before, after := object(r1, u1, a1).Load(), object(r2, u2, a2).Load()
-		there, back := awsauth.DiffAccess(before, after), awsauth.DiffAccess(after, before)
+		changes, reverse := awsauth.DiffAccess(before, after), awsauth.DiffAccess(after, before)
 		keys := func(changes []awsauth.AccessChange) []string {
 			var list []string
 			for _, c := range changes {
@@ -134,10 +137,10 @@ func FuzzDiffAccess(f *testing.F) {
 			slices.Sort(list)
 			return list
 		}
-		if diff := cmp.Diff(keys(there), keys(back)); diff != "" {
-			t.Errorf("who changes, there and back (-there +back):\n%s", diff)
+		if diff := cmp.Diff(keys(changes), keys(reverse)); diff != "" {
+			t.Errorf("principals of the comparison and of its reverse (-comparison +reverse):\n%s", diff)
 		}
-		for _, c := range there {
+		for _, c := range changes {
 			if len(c.Before)+len(c.After) == 0 {
 				if c.New == c.Gone {
 					t.Errorf("the account %s is new and gone, or neither", c.ARN)
@@ -145,7 +148,7 @@ func FuzzDiffAccess(f *testing.F) {
 				continue
 			}
 			if c.New != (len(before.MatchesOf(c.ARN)) == 0) || c.Gone != (len(after.MatchesOf(c.ARN)) == 0) {
-				t.Errorf("%+v is not who is new or gone", c)
+				t.Errorf("%+v: New or Gone is wrong", c)
 			}
 		}
 	})

@@ -45,6 +45,7 @@ func describe(m *awsauth.Map) []string {
 	return list
 }
 
+// TestCacheAnswersAsIfItWereEmpty checks that a cache with earlier versions returns the same maps as an empty cache.
 func TestCacheAnswersAsIfItWereEmpty(t *testing.T) {
 	var cache awsauth.Cache
 	version := func(i int) *awsauth.Object {
@@ -55,9 +56,12 @@ func TestCacheAnswersAsIfItWereEmpty(t *testing.T) {
 		running.Go(func() {
 			for i := range 200 {
 				before, after := cache.ParseChange(version(i), version(i+1))
-				alone, _ := new(awsauth.Cache).ParseChange(version(i), version(i+1))
-				if diff := cmp.Diff(describe(alone), describe(before)); diff != "" {
+				oldAlone, newAlone := new(awsauth.Cache).ParseChange(version(i), version(i+1))
+				if diff := cmp.Diff(describe(oldAlone), describe(before)); diff != "" {
 					t.Errorf("old version %d (-alone +cached):\n%s", i, diff)
+				}
+				if diff := cmp.Diff(describe(newAlone.Map), describe(after.Map)); diff != "" {
+					t.Errorf("new version %d (-alone +cached):\n%s", i+1, diff)
 				}
 				if changes := awsauth.DiffAccess(before, after.Map); i%13 == 12 && len(changes) == 0 {
 					t.Errorf("version %d: no principal changes", i)
@@ -68,18 +72,18 @@ func TestCacheAnswersAsIfItWereEmpty(t *testing.T) {
 	running.Wait()
 }
 
-// TestAccountsUpToTheOneThatFails checks the elements of mapAccounts if yaml.v2 can't decode one of them. The
-// authenticator keeps the elements before it, and reads the elements after it as empty texts (configmap.go, ParseMap).
-// It keeps no element of a text that does not parse.
-func TestAccountsUpToTheOneThatFails(t *testing.T) {
+// TestAccountsUpToTheFirstInvalidElement checks the elements of mapAccounts if yaml.v2 can't decode one of them. The
+// authenticator keeps the elements before the invalid element, and reads it and the elements after it as empty texts
+// (configmap.go, ParseMap). It keeps no element of a text that does not parse.
+func TestAccountsUpToTheFirstInvalidElement(t *testing.T) {
 	for _, test := range []struct {
 		about, text           string
 		kept, placed, ignored []string
-		stops                 string // the path of the element that fails
+		stops                 string // the path of the invalid element
 		lost                  bool
 	}{
 		{
-			about: "an integer that is none", text: "- \"111122223333\"\n- !!int x\n- \"444455556666\"\n",
+			about: "a text with the tag of an integer", text: "- \"111122223333\"\n- !!int x\n- \"444455556666\"\n",
 			kept: []string{"111122223333", "", ""}, placed: []string{"111122223333"}, stops: "data.mapAccounts[1]",
 		},
 		{
@@ -120,7 +124,7 @@ func TestAccountsUpToTheOneThatFails(t *testing.T) {
 			stops = f.Path
 		}
 		if lost := d.Map.LoadError(awsauth.MapAccounts) != nil; stops != test.stops || lost != test.lost || (d.Texts[0].Syntax != nil) != lost || d.Texts[0].Disagreement != nil {
-			t.Errorf("%s: stops at %q, lost is %t, syntax is %v, disagreement is %v", test.about, stops, lost, d.Texts[0].Syntax, d.Texts[0].Disagreement)
+			t.Errorf("%s: stops at %q, has a load error: %t, syntax is %v, disagreement is %v", test.about, stops, lost, d.Texts[0].Syntax, d.Texts[0].Disagreement)
 		}
 		if got := d.Map.Resolve("arn:aws:iam::111122223333:user/x").Mapped; got != slices.Contains(test.kept, "111122223333") {
 			t.Errorf("%s: a user of the account is mapped: %t", test.about, got)

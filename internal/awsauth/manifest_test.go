@@ -40,9 +40,9 @@ func TestParseManifests(t *testing.T) {
 		"list in a list":        {"kind: List\nitems:\n- kind: List\n  items:\n  - 5\n  - {apiVersion: v1, kind: ConfigMap, metadata: {name: aws-auth}, data: {mapRoles: a}}\n", []string{"6: a"}},
 		"typed list":            {"apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: aws-auth}\n  data: {mapRoles: a}\n", []string{"4: a"}},
 		"JSON":                  {`{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"aws-auth"},"data":{"mapRoles":"\/\ud83d\ude00"}}`, []string{"1: /😀"}},
-		"row of JSON":           {"{}\n{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"aws-auth\"}}{}", []string{"2: "}},
+		"sequence of JSON":      {"{}\n{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"aws-auth\"}}{}", []string{"2: "}},
 		"JSON, then YAML":       {"{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"aws-auth\"}}\n---\n" + named, []string{"1: ", "3: "}},
-		"JSON that breaks off":  {"{}{}\n{\"a\":\n", []string{"2:1: error: the document does not parse as JSON: unexpected EOF"}},
+		"JSON that ends early":  {"{}{}\n{\"a\":\n", []string{"2:1: error: the document does not parse as JSON: unexpected EOF"}},
 		"JSON with a mistake":   {"{\"a\": 1,\n \"b\" 2}\n", []string{"2:6: error: the document does not parse as JSON: invalid character '2' after object key"}},
 		"CR LF":                 {strings.ReplaceAll(named+"data:\n  mapRoles: |\n    a\n    b\n---\n"+named, "\n", "\r\n"), []string{"1: a\nb\n", "9: "}},
 		"byte order mark":       {"\ufeff" + named, []string{"1: "}},
@@ -149,8 +149,9 @@ func kubectl(src []byte) (data []map[string]any, err error) {
 	}
 }
 
-// FuzzParseManifests checks ParseManifests for any file. It must find every aws-auth that kubectl decodes, with the
-// same values. It must report an error if kubectl does. Every position must be within the file.
+// FuzzParseManifests checks ParseManifests for any file. If kubectl reports an error, ParseManifests must report one, too.
+// If kubectl reports none, ParseManifests must find every aws-auth that kubectl decodes, with the same values. Every
+// position must be within the file.
 func FuzzParseManifests(f *testing.F) {
 	files, err := filepath.Glob("../../examples/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -169,12 +170,12 @@ func FuzzParseManifests(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte) {
 		manifests, errs := awsauth.ParseManifests(src)
 		want, err := kubectl(src)
-		// After JSON kubectl does not find the beginning of a YAML document of three bytes.
+		// After JSON, kubectl does not find the beginning of a YAML document of three bytes. Its error begins with json: offset.
 		if err != nil && len(errs) == 0 && !strings.HasPrefix(err.Error(), "json: offset") {
-			t.Errorf("kubectl reports %v, we do not", err)
+			t.Errorf("kubectl reports %v, and ParseManifests reports no error", err)
 		}
 		if err == nil {
-			// kubectl stops at an error, and ParseManifests goes on.
+			// If there is an error, the results differ, because kubectl stops at the error and ParseManifests goes on.
 			checkDecoded(t, manifests, want)
 		}
 		for _, m := range manifests {
@@ -219,7 +220,7 @@ func checkDecoded(t *testing.T, manifests []awsauth.Manifest, want []map[string]
 			found = maps.Equal(texts, manifests[next].Object.Data)
 		}
 		if !found {
-			t.Errorf("not found: %q", values)
+			t.Errorf("ParseManifests does not find the aws-auth with the data %q", values)
 		}
 	}
 }
@@ -229,7 +230,7 @@ func checkWithin(t *testing.T, src []byte, places []awsauth.Position) {
 	lines := bytes.Split(src, []byte("\n"))
 	for _, p := range places {
 		if p.Line < 1 || p.Line > len(lines) || p.Column < 1 || p.Column > utf8.RuneCount(lines[p.Line-1])+1 {
-			t.Errorf("%q has the place %d:%d, which is not in the file", p.Path, p.Line, p.Column)
+			t.Errorf("%q has the position %d:%d, which is not in the file", p.Path, p.Line, p.Column)
 		}
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// TestOutlineFindsTheEndOfEachNode checks every section of the rules' cases: the text between the offsets of a node is
-// that node.
+// TestOutlineFindsTheEndOfEachNode checks that the offsets of nodes are in order. For a scalar that is not a block scalar,
+// the text between its offsets must parse to its value. The test uses the sections of the rules' cases and some texts of
+// its own.
 func TestOutlineFindsTheEndOfEachNode(t *testing.T) {
 	sections := []string{
 		"- {a, b: , c: [d: e, f], 'g': \"h\\\"i\"} # j\n", "- ? a\n  : b\n  ? c\n-\n- ''\n- !!str\n- &x !!str y # z\n- *x\n",

@@ -45,8 +45,8 @@ func describeDocument(d *awsauth.Document) (all described) {
 	return all
 }
 
-// FuzzPlain checks that a text of the plain form gives the same document with both node trees: the one that is built on
-// demand, and the one that is built at once.
+// FuzzPlain checks that a text of the plain form gives the same document, whether its node tree is built on demand or at
+// once.
 func FuzzPlain(f *testing.F) {
 	for _, objects := range caseObjects(f) {
 		for _, o := range objects {
@@ -63,7 +63,7 @@ func FuzzPlain(f *testing.F) {
 		}
 		want, got := describeDocument(with), describeDocument(o.Parse())
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(awsauth.Text{}, awsauth.Fault{})); diff != "" {
-			t.Errorf("with the tree and without (-with +without):\n%s", diff)
+			t.Errorf("the tree is built at once, and on demand (-at once +on demand):\n%s", diff)
 		}
 	})
 }
@@ -78,12 +78,13 @@ func TestPlainForm(t *testing.T) {
 		"without groups": "- rolearn: arn:aws:iam::111122223333:role/a\n  username: a\n\n- rolearn: arn:aws:iam::111122223333:role/b\n  username: b\n",
 	} {
 		if _, plain := object(text, "", "").ParseWithTree(); !plain {
-			t.Errorf("%s: the text is not of the plain form", name)
+			t.Errorf("%s: the text does not have the plain form", name)
 		}
 	}
 }
 
-// TestNotPlainForm checks that a text with a fault never has the plain form.
+// TestNotPlainForm checks texts that must not have the plain form: texts with a fault, and texts with YAML that the plain
+// form leaves out, such as comments and aliases.
 func TestNotPlainForm(t *testing.T) {
 	t.Parallel()
 	const entry = "- rolearn: arn:aws:iam::111122223333:role/a\n"
@@ -111,7 +112,7 @@ func TestNotPlainForm(t *testing.T) {
 		"no list":             "rolearn: a\n",
 	} {
 		if _, plain := object(text, "", "").ParseWithTree(); plain {
-			t.Errorf("%s: the text is of the plain form", name)
+			t.Errorf("%s: the text has the plain form", name)
 		}
 	}
 }

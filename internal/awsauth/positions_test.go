@@ -45,8 +45,8 @@ func quoteJSON(s string) string {
 	return string(quoted)
 }
 
-// TestScalarStyles writes one value in every style. In a stored object and in three kinds of manifest the text at its
-// position begins with the value, or with the text in want.
+// TestScalarStyles writes one value in every style. It checks the value's position in a stored object and in three kinds
+// of manifest. The text at the position must begin with the value, or with the text in want.
 func TestScalarStyles(t *testing.T) {
 	const role = "arn:aws:iam::111122223333:role/admin"
 	for name, test := range map[string]struct{ text, want string }{
@@ -101,8 +101,8 @@ func TestScalarStyles(t *testing.T) {
 	}
 }
 
-// TestManifestStyles writes one text in the usual styles of manifests. The file's text at the position of each value
-// begins with the value.
+// TestManifestStyles writes one text in the usual styles of manifests. The file's text at the position of each value must
+// begin with the value.
 func TestManifestStyles(t *testing.T) {
 	for name, data := range map[string]string{
 		"literal": `data:
@@ -186,9 +186,9 @@ data:
 	}
 }
 
-// TestStylesWithoutPlaces writes a text over several folded lines, or with escapes. Every value in it has the position of
-// the text.
-func TestStylesWithoutPlaces(t *testing.T) {
+// TestValuesInFoldedTextHaveItsPosition writes the text of mapRoles in styles in which the offsets of its values are not
+// known. Every value must have the position of the text.
+func TestValuesInFoldedTextHaveItsPosition(t *testing.T) {
 	for name, test := range map[string]struct{ want, data string }{
 		"folded, more indented lines": {`- rolearn: arn`, `data:
   mapRoles: >

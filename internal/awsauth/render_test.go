@@ -115,10 +115,10 @@ func TestEntryGivesGroupsThatAllItsCallersGet(t *testing.T) {
 		}
 	}
 	if !user.Gives("b") {
-		t.Error("a user has no session name, and the template in its group is not empty")
+		t.Error("a user has no session name, but the template in the group does not render to an empty text")
 	}
 	if role.Gives("b") || !role.GivesTo(alice, "balice-example.com") || role.GivesTo(alice, "bbob") {
-		t.Error("the template in a role's group does not stand for the session's name")
+		t.Error("the template in a role's group does not render to the session's name")
 	}
 }
 
@@ -156,8 +156,8 @@ func TestRenderingsAreTextsThatATemplateCanHave(t *testing.T) {
 }
 
 // TestRenderingsFindEveryDivisionOfAText compares Renderings with regular expressions, which try every way to divide a
-// text between the fixed parts and the values. It uses each short text of letters that a value may have and of a colon,
-// which no value has.
+// text between the fixed parts and the values. It tries each text of up to six characters from a, b and the colon. A value
+// may have letters, but no colon.
 func TestRenderingsFindEveryDivisionOfAText(t *testing.T) {
 	texts := []string{""}
 	for begin := 0; len(texts[len(texts)-1]) < 6; {

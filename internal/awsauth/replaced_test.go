@@ -40,8 +40,8 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 	}
 }
 
-// TestAtWorst checks what AtWorst loads from sections that hold U+FFFD: nothing if the object is from an
-// AdmissionReview, everything if the object is stored.
+// TestAtWorst checks the entries that AtWorst loads from sections that hold U+FFFD: none if the object is from an
+// AdmissionReview, all if the object is stored. SameContent must return false for an object whose sections may hide bytes.
 func TestAtWorst(t *testing.T) {
 	t.Parallel()
 	data := map[string]string{
@@ -56,25 +56,26 @@ func TestAtWorst(t *testing.T) {
 	}
 	stored := &awsauth.Object{Data: data}
 	if got := sizes(stored); got != [3]int{1, 1, 1} || !stored.SameContent(&awsauth.Object{Data: data}) {
-		t.Errorf("as it is stored: %v", got)
+		t.Errorf("stored: %v roles, users and accounts, or SameContent is false", got)
 	}
 	reviewed := stored.AsReviewed()
 	if got := sizes(reviewed); got != [3]int{1, 0, 0} || reviewed.SameContent(stored.AsReviewed()) {
-		t.Errorf("as it is reviewed: %v", got)
+		t.Errorf("reviewed: %v roles, users and accounts, or SameContent is true", got)
 	}
 	if at := slices.Collect(reviewed.Parse().Texts[1].ReplacementCharacters()); len(at) != 1 || at[0].Line != 1 || at[0].Column != 60 {
 		t.Errorf("U+FFFD stands at %v", at)
 	}
 	if reviewed := (&awsauth.Object{Data: stored.AsReviewed().Data}).AsReviewed(); stored.SameContent(reviewed) || reviewed.SameContent(stored) {
-		t.Error("an object that may hide bytes has the content of a stored object")
+		t.Error("SameContent is true for an object that may hide bytes and a stored object")
 	}
 	elsewhere := (&awsauth.Object{Data: map[string]string{"mapRoles": data["mapRoles"], "note": "\ufffd"}}).AsReviewed()
 	if !elsewhere.SameContent(elsewhere) {
-		t.Error("a key that the authenticator does not read hides bytes")
+		t.Error("SameContent is false because of U+FFFD in a key that the authenticator does not read")
 	}
 }
 
-// TestAsReviewed checks that a review shows one U+FFFD for each byte, as JSON does.
+// TestAsReviewed checks that AsReviewed writes U+FFFD for each byte that is not UTF-8, as JSON does, and does not change
+// the stored object.
 func TestAsReviewed(t *testing.T) {
 	t.Parallel()
 	o := &awsauth.Object{Data: map[string]string{"mapRoles": "\xe2\x82 é \xff", "mapUsers": "é"}}
@@ -83,6 +84,6 @@ func TestAsReviewed(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if (*awsauth.Object)(nil).AsReviewed() != nil {
-		t.Error("no object has become one")
+		t.Error("AsReviewed of nil returns an object")
 	}
 }

@@ -69,8 +69,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestSSOTakesThePlaceOfItsKey(t *testing.T) {
-	// Both entries have the key arn:aws:iam::111122223333:role/awsreservedsso_admin_*, and the last stays.
+func TestSSOElementReplacesEntryWithTheSameKey(t *testing.T) {
+	// Both entries have the key arn:aws:iam::111122223333:role/awsreservedsso_admin_*, and the authenticator keeps the last one.
 	const literal = `{rolearn: "` + account + `role/AWSReservedSSO_Admin_*", username: literal}`
 	const sso = `{sso: {permissionSetName: Admin, accountID: "111122223333"}, username: sso}`
 	if r := object("["+literal+", "+sso+"]", "", "").Load().Resolve(account + "role/AWSReservedSSO_Admin_*"); r.Mapped {

@@ -32,7 +32,7 @@ func FuzzScalarTexts(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") {
-			return // a ConfigMap can't hold UTF-16
+			return // YAML reads this text as UTF-16, and positions are those of UTF-8
 		}
 		scalars, err := awsauth.ScalarTexts(text)
 		if err != nil {
@@ -44,7 +44,7 @@ func FuzzScalarTexts(f *testing.F) {
 				t.Fatalf("%q begins at %d of %d", value, s.Start, len(text))
 			}
 			if s.Node.Kind != yaml.ScalarNode || strings.TrimFunc(value, unicode.IsSpace) == "" || s.Node.Tag == "!!null" {
-				continue // may have no text
+				continue // such a scalar may have no text of its own
 			}
 			if folded := s.Node.Style&yaml.FoldedStyle != 0; !s.Matched {
 				if folded || s.Node.Style&yaml.LiteralStyle == 0 && !strings.HasPrefix(text[s.Start:], value) {

@@ -77,7 +77,7 @@ func TestParseTerraform(t *testing.T) {
 				"kubernetes_manifest.a: data is known after apply only; lint it then, with terraform show -json | kubectl awsauth lint -",
 			},
 		},
-		"what kubectl refuses": {
+		"refused by kubectl": {
 			text: plan(`{"address":"kubernetes_manifest.a","mode":"managed","type":"kubernetes_manifest","values":{"manifest":{"kind":"ConfigMap","metadata":{"name":"aws-auth"}}}},`+
 				`{"address":"kubectl_manifest.a","mode":"managed","type":"kubectl_manifest","values":{"yaml_body":"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata: {mapRoles: a, mapRoles: b}\n"}},`+
 				`{"address":"kubectl_manifest.b","mode":"managed","type":"kubectl_manifest","values":{"yaml_body":"\tname: aws-auth"}}`, ""),
@@ -100,7 +100,7 @@ func TestParseTerraform(t *testing.T) {
 			text: "\ufeff" + plan(configMap, ""),
 			want: []resource{{Address: "module.eks.kubernetes_config_map.a", After: map[string]string{"mapRoles": "- rolearn: x\n"}, Binary: "b", Annotation: "b", Immutable: true}},
 		},
-		"what stays": {
+		"unchanged": {
 			text: plan(configMap, `{"address":"module.eks.kubernetes_config_map.a","mode":"managed","type":"kubernetes_config_map","change":{"actions":["no-op"],"before":{`+metadata+`,"data":{"mapRoles":"old"}}}}`),
 			want: []resource{{
 				Address: "module.eks.kubernetes_config_map.a", After: map[string]string{"mapRoles": "- rolearn: x\n"}, Binary: "b", Annotation: "b", Immutable: true,
@@ -175,7 +175,7 @@ func TestParseTerraform(t *testing.T) {
 	}
 }
 
-// TestNotShown checks that output of Terraform other than that of terraform show -json gets a message of its own.
+// TestNotShown checks that a state file and a log of Terraform get an error that names them. Other texts get no error.
 func TestNotShown(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"version":4,"terraform_version":"1.9.5","serial":3,"lineage":"x","resources":[]}`: "it is Terraform's state file; lint the output of terraform show -json",
@@ -208,7 +208,7 @@ func TestIsTerraform(t *testing.T) {
 		"": false,
 	} {
 		if got := awsauth.IsTerraform([]byte(text)); got != want {
-			t.Errorf("%t for %s", got, text)
+			t.Errorf("IsTerraform is %t for %s", got, text)
 		}
 	}
 }
