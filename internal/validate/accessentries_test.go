@@ -23,13 +23,13 @@ func TestModeAPIRefusesNoChange(t *testing.T) {
 	immutable := rolesObject(admins)
 	immutable.Immutable = true
 	for name, c := range map[string]validate.Change{
-		"every entry is removed":             {Operation: validate.Update, New: rolesObject("")},
-		"the text is no YAML":                {Operation: validate.Update, New: rolesObject("{")},
-		"the object becomes immutable":       {Operation: validate.Update, New: immutable},
-		"an entry gives the bypass group":    {Operation: validate.Update, New: rolesObject("- {rolearn: '" + iamPrefix + "role/b', username: b, groups: [bypass]}")},
-		"a user without the right overrides": {Operation: validate.Update, New: with(rolesObject(""), "x")},
-		"aws-auth is deleted":                {Operation: validate.Delete},
-		"aws-auth is deleted after the time": {Operation: validate.Delete, Old: with(rolesObject(admins), "delete 2026-01-01T00:00:00Z x"), Requester: validate.Requester{Groups: []string{access.Masters}}},
+		"every entry is removed":                               {Operation: validate.Update, New: rolesObject("")},
+		"the text is not YAML":                                 {Operation: validate.Update, New: rolesObject("{")},
+		"the object becomes immutable":                         {Operation: validate.Update, New: immutable},
+		"an entry gives the bypass group":                      {Operation: validate.Update, New: rolesObject("- {rolearn: '" + iamPrefix + "role/b', username: b, groups: [bypass]}")},
+		"a user without the right sets break-glass":            {Operation: validate.Update, New: with(rolesObject(""), "x")},
+		"aws-auth is deleted":                                  {Operation: validate.Delete},
+		"aws-auth is deleted after the time of the annotation": {Operation: validate.Delete, Old: with(rolesObject(admins), "delete 2026-01-01T00:00:00Z x"), Requester: validate.Requester{Groups: []string{access.Masters}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -78,8 +78,8 @@ func TestShadowedAdminGrantIsReported(t *testing.T) {
 }
 
 // TestAccessEntryMustMakeAProtectedAdminAnAdmin: an access entry wins over aws-auth, so a protected admin must be an
-// admin by its access entry. No change of aws-auth can repair this. So the finding denies only a document that is
-// evaluated alone, and no change.
+// admin by its access entry. No change of aws-auth can repair this. So the finding denies a document that is evaluated
+// alone, but only warns about a change.
 func TestAccessEntryMustMakeAProtectedAdminAnAdmin(t *testing.T) {
 	t.Parallel()
 	second := admins + "- {rolearn: '" + iamPrefix + "role/Second', username: second, groups: ['system:masters']}\n"

@@ -51,7 +51,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestIAMIsAskedOnlyWhereItMayRefuse(t *testing.T) {
+func TestGuardAsksIAMUnlessTheChangeIsExempt(t *testing.T) {
 	for _, test := range []struct {
 		c    circumstances
 		mode Severity
@@ -68,7 +68,7 @@ func TestIAMIsAskedOnlyWhereItMayRefuse(t *testing.T) {
 		{circumstances{restore: true}, Deny, false},
 	} {
 		if got := test.c.asksIAM(test.mode); got != test.want {
-			t.Errorf("%+v in mode %q: %t", test.c, test.mode, got)
+			t.Errorf("%+v in mode %q: the guard asks IAM: %t, want %t", test.c, test.mode, got, test.want)
 		}
 	}
 }

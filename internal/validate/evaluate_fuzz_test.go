@@ -17,8 +17,8 @@ import (
 // unrelated is an entry for a principal that no test case names.
 const unrelated = "- userarn: arn:aws:iam::555566667777:user/unrelated\n  username: unrelated\n  groups: [readers]\n"
 
-// FuzzEvaluate checks every change: no rule panics, the verdict is the same every time and fits its findings, and an
-// unchanged object is never refused.
+// FuzzEvaluate evaluates any change. No rule may panic. The verdict must be the same every time and fit its findings. A
+// change that leaves the data as it is must be allowed.
 func FuzzEvaluate(f *testing.F) {
 	for _, pattern := range []string{"testdata/rules/*/*.txtar", "testdata/verdict/*.txtar"} {
 		cases, err := rulecase.Glob(pattern)
@@ -59,7 +59,8 @@ func dataOf(o *awsauth.Object) map[string]string {
 	return o.Data
 }
 
-// checkVerdict checks that a verdict fits its findings, and that each finding has a message.
+// checkVerdict checks that no rule panicked and that a verdict fits its findings. Each finding must have a message, a rule
+// and a path. Denials must precede warnings.
 func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
 	t.Helper()
 	if len(v.Failed) > 0 {
@@ -71,7 +72,7 @@ func checkVerdict(t *testing.T, c validate.Change, v validate.Verdict) {
 	denials := true
 	for _, f := range v.Findings {
 		if f.Message == "" || f.Rule == "" || f.Path == "" {
-			t.Errorf("%s: a finding says nothing: %+v", c.Operation, f)
+			t.Errorf("%s: a finding lacks a message, a rule or a path: %+v", c.Operation, f)
 		}
 		if f.Severity == validate.Deny && !denials {
 			t.Errorf("%s: a denial follows a warning: %+v", c.Operation, f)
@@ -103,8 +104,8 @@ func checkLenient(t *testing.T, c validate.Change, policy validate.Policy, verdi
 	}
 }
 
-// checkHarmless checks that two changes are not refused, even if the object had faults before: one that changes
-// nothing, and one that adds an unrelated entry.
+// checkHarmless checks two changes of an object that may have faults already. A change of an annotation alone must be
+// allowed without a warning. A change that adds an unrelated entry must not be refused.
 func checkHarmless(t *testing.T, evaluate func(validate.Change, validate.Policy) validate.Verdict, c validate.Change, policy validate.Policy) {
 	t.Helper()
 	for _, o := range []*awsauth.Object{c.Old, c.New} {
@@ -116,7 +117,7 @@ func checkHarmless(t *testing.T, evaluate func(validate.Change, validate.Policy)
 			continue
 		}
 		if strings.Contains(o.Data["mapRoles"]+o.Data["mapAccounts"], awsauth.ReplacementCharacter) {
-			continue // replacement-character refuses these even if they are pre-existing
+			continue // the rule replacement-character refuses such a section even if its fault is pre-existing
 		}
 		c.New = &awsauth.Object{Data: maps.Clone(o.Data)}
 		c.New.Data["mapUsers"] = unrelated

@@ -14,8 +14,8 @@ import (
 
 const iamPrefix = "arn:aws:iam::111122223333:"
 
-// TestChangedPrincipals checks that the list holds exactly the principals that the change adds, or to which it gives
-// more.
+// TestChangedPrincipals checks that the list holds exactly the principals that the change adds, and those that get another
+// group or username. A principal is not new if the change only repairs its entry.
 func TestChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	entry := func(resource string) string {
@@ -74,7 +74,7 @@ func TestChangedPrincipals(t *testing.T) {
 }
 
 // TestManyChangedPrincipals adds so many principals that the guard parses all ARNs of the old text, instead of
-// searching for each name.
+// searching for each name. The list must hold only the principals that the old text does not name.
 func TestManyChangedPrincipals(t *testing.T) {
 	t.Parallel()
 	var oldText, newText strings.Builder
@@ -85,7 +85,7 @@ func TestManyChangedPrincipals(t *testing.T) {
 	change := validate.Change{Operation: validate.Update, Old: rolesObject(oldText.String()), New: rolesObject(newText.String())}
 	list := validate.NewEvaluation(change, validate.Policy{IAMMode: validate.Warn}).ChangedPrincipals()
 	if len(list) != 50 || slices.ContainsFunc(list, func(arn awsauth.ARN) bool { return strings.HasPrefix(arn.Name(), "old") }) {
-		t.Errorf("asked about %d: %v", len(list), list)
+		t.Errorf("%d changed principals, want the 50 new ones: %v", len(list), list)
 	}
 }
 
@@ -107,8 +107,8 @@ func TestChangedPrincipalsOfRulesThatAreOff(t *testing.T) {
 	}
 }
 
-// TestChangedPrincipalsOfOtherKeys checks that an ARN in the old version makes a principal known only in some keys:
-// those of the sections, and misspellings of them.
+// TestChangedPrincipalsOfOtherKeys checks the keys of the old version in which an ARN makes a principal known: the names of
+// the sections, and misspellings of these names.
 func TestChangedPrincipalsOfOtherKeys(t *testing.T) {
 	t.Parallel()
 	entry := "- {rolearn: " + iamPrefix + "role/a, username: u}\n"
@@ -117,7 +117,7 @@ func TestChangedPrincipalsOfOtherKeys(t *testing.T) {
 			Operation: validate.Update, Old: &awsauth.Object{Data: map[string]string{key: "\t" + entry}}, New: rolesObject(entry),
 		}
 		if got := validate.NewEvaluation(change, validate.Policy{IAMMode: validate.Deny}).ChangedPrincipals(); len(got) != want {
-			t.Errorf("%s: %v", key, got)
+			t.Errorf("the old version has the ARN in %s: changed principals %v, want %d", key, got, want)
 		}
 	}
 }

@@ -28,10 +28,11 @@ func TestHintsAreExecutable(t *testing.T) {
 	}
 }
 
-// notAboutText maps a rule to the action that its hints ask for, if this action is not an edit of aws-auth.
+// notAboutText maps a rule to the action that its hints ask for, if TestHintsAreExecutable can't take this action. Most of
+// these actions are not edits of aws-auth.
 var notAboutText = map[string]string{
-	"principal-unverified":   "to look at IAM",
-	"access-entries-unknown": "to look at EKS",
+	"principal-unverified":   "to check the principal in IAM",
+	"access-entries-unknown": "to check the access entries in EKS",
 	"ignored-by-mode":        "to create an access entry",
 	"being-deleted":          "to delete the object and to create it again",
 	"too-expensive":          "to write the entries of a hostile text in another form",
@@ -174,7 +175,7 @@ func (e *edit) removeCharacter() {
 	}
 }
 
-// replaceWord replaces a word at the place of the finding, or else the first one.
+// replaceWord replaces a word at the place of the finding, or else its first occurrence from the line of the finding on.
 func (e *edit) replaceWord() {
 	line := e.lines[e.line]
 	if strings.HasPrefix(line[e.column:], e.words[2]) {

@@ -10,9 +10,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestHostileTexts checks that the evaluation of any object that the API server admits allocates a limited amount of
-// memory. Work that is repeated also allocates memory each time, so the limit also finds a slow evaluation. These texts
-// once made the guard repeat the same work for each element, key or finding.
+// TestHostileTexts checks that the evaluation of texts that are expensive to evaluate allocates a limited amount of memory.
+// Work that is repeated also allocates memory each time, so the limit also detects a slow evaluation. A naive evaluation
+// of these texts repeats the same work for each element, key or finding.
 func TestHostileTexts(t *testing.T) {
 	const arn = "arn:aws:iam::111122223333:"
 	many := func(n int, format string) string {
@@ -22,7 +22,7 @@ func TestHostileTexts(t *testing.T) {
 		}
 		return b.String()
 	}
-	variants := func(word string, n int) string { // spellings of a word in n cases
+	variants := func(word string, n int) string { // n spellings of a word that differ in case
 		var b strings.Builder
 		for i := range n {
 			for j, c := range []byte(word) {

@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestReplacedVersionsAreBounded checks that the rule finds, among several earlier versions, the one that explains the
-// requester's login. It must not decode versions past the limit of bytes.
+// TestReplacedVersionsAreBounded checks that the rule self-lockout finds, among several earlier versions, the version that
+// explains the requester's login. The rule must not decode versions past the limit of bytes.
 func TestReplacedVersionsAreBounded(t *testing.T) {
 	const admin, me = `- {rolearn: "arn:aws:iam::111122223333:role/admin", username: admin, groups: [system:masters]}
 `, `- {rolearn: "arn:aws:iam::111122223333:role/me", username: me, groups: [viewers]}
@@ -27,9 +27,9 @@ func TestReplacedVersionsAreBounded(t *testing.T) {
 	}{
 		{"none", nil, false},
 		{"the one before", []*awsauth.Object{explains}, true},
-		{"behind another", []*awsauth.Object{object(admin), explains}, true},
-		{"behind a large one", []*awsauth.Object{large, explains}, false},
-		{"behind the stored one", []*awsauth.Object{object(admin + me), explains}, true},
+		{"after another one", []*awsauth.Object{object(admin), explains}, true},
+		{"after a large one", []*awsauth.Object{large, explains}, false},
+		{"after the stored one", []*awsauth.Object{object(admin + me), explains}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			verdict := validate.Evaluate(validate.Change{
@@ -39,7 +39,7 @@ func TestReplacedVersionsAreBounded(t *testing.T) {
 				}},
 			}, validate.Policy{})
 			if refused := slices.Contains(verdict.Denied(), "self-lockout"); refused != test.refused {
-				t.Errorf("self-lockout refuses: %t, and it should be %t\n%s", refused, test.refused, text(verdict))
+				t.Errorf("self-lockout refuses the change: %t, want %t\n%s", refused, test.refused, text(verdict))
 			}
 		})
 	}

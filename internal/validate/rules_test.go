@@ -27,7 +27,7 @@ func TestRules(t *testing.T) {
 				t.Run(filepath.Base(c.File), func(t *testing.T) { testCase(t, rule, c) })
 			}
 			if kinds[rulecase.Bad] == 0 || kinds[rulecase.OK] == 0 {
-				t.Errorf("the cases are %v; a rule has bad and ok ones", kinds)
+				t.Errorf("the cases are %v, but a rule needs bad and ok cases", kinds)
 			}
 		})
 	}
@@ -57,7 +57,7 @@ func testCase(t *testing.T, rule *validate.Rule, c *rulecase.Case) {
 }
 
 // TestNeverDenies checks at severity deny that a rule with NeverDenies denies none of its cases, and that every other
-// rule denies at least one.
+// rule denies at least one. The severity of a rule with NeverDenies must be warn.
 func TestNeverDenies(t *testing.T) {
 	for _, rule := range validate.Rules() {
 		var denies []string
@@ -68,15 +68,16 @@ func TestNeverDenies(t *testing.T) {
 			}
 		}
 		if rule.NeverDenies != (len(denies) == 0) {
-			t.Errorf("%s: it never denies is %t, and it denies in %q", rule.ID, rule.NeverDenies, denies)
+			t.Errorf("%s: NeverDenies is %t, but the rule denies the cases %q", rule.ID, rule.NeverDenies, denies)
 		}
 		if rule.NeverDenies && rule.Severity != validate.Warn {
-			t.Errorf("%s: it never denies, and its severity is %s", rule.ID, rule.Severity)
+			t.Errorf("%s: NeverDenies is set, but the severity is %s", rule.ID, rule.Severity)
 		}
 	}
 }
 
-// TestVerdict evaluates changes with findings of several rules or with pre-existing findings.
+// TestVerdict evaluates changes with findings of several rules or with pre-existing findings. It compares the output with
+// the section want of each case.
 func TestVerdict(t *testing.T) {
 	for _, c := range cases(t, "testdata/verdict/*.txtar") {
 		t.Run(filepath.Base(c.File), func(t *testing.T) { evaluateCase(t, c) })

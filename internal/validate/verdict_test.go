@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestPanicInARule checks that a rule that panics denies the change, and that the verdict names the rule. The denial
-// becomes a warning like any other: by break-glass, for EKS and in mode warn. The test is not parallel, because it
+// TestPanicInARule checks that a rule that panics denies the change, and that the verdict names the rule. Break-glass, EKS
+// as requester and mode warn turn this denial into a warning, like any other denial. The test is not parallel, because it
 // replaces a rule's check.
 func TestPanicInARule(t *testing.T) {
 	broken := validate.Rules()[0]
@@ -56,7 +56,7 @@ func TestPanicInARule(t *testing.T) {
 	}
 }
 
-// TestAccess checks that a verdict lists the gains and losses of every principal.
+// TestAccess checks that a verdict lists the gains and losses of every principal and account whose access changes.
 func TestAccess(t *testing.T) {
 	const arn = "arn:aws:iam::111122223333:"
 	v := validate.Evaluate(validate.Change{
