@@ -15,7 +15,7 @@ func load(roles, users string) *awsauth.Map {
 	return (&awsauth.Object{Data: map[string]string{"mapRoles": roles, "mapUsers": users, "mapAccounts": `["444455556666"]`}}).Load()
 }
 
-func TestAdminsAreThosePeopleWhoCertainlyOrPerhapsGetAnAdminGroup(t *testing.T) {
+func TestAdminsGetAnAdminGroupAlwaysOrSometimes(t *testing.T) {
 	m := load(`
 - {rolearn: "`+account+`role/admin", username: a, groups: [system:masters]}
 - {rolearn: "`+account+`role/instances", username: "{{EC2PrivateDNSName}}", groups: [system:masters]}
@@ -32,11 +32,11 @@ func TestAdminsAreThosePeopleWhoCertainlyOrPerhapsGetAnAdminGroup(t *testing.T) 
 		t.Errorf("with another admin group: %q", arns)
 	}
 	if _, most = access.Admins(load("", `[{userarn: "`+account+`user/bob", groups: [system:masters]}, {userarn: "`+account+`user/BOB"}]`).Principals(), nil); most != access.Sometimes {
-		t.Errorf("an answer at random is certain: %d", most)
+		t.Errorf("the authenticator picks one of two entries at random, but the certainty is %d", most)
 	}
 }
 
-func TestNodesHaveTheShapeThatNodeAuthorizationAsksFor(t *testing.T) {
+func TestNodesHaveUsernameAndGroupForNodeAuthorizer(t *testing.T) {
 	m := load(`
 - {rolearn: "`+account+`role/ec2", username: "system:node:{{EC2PrivateDNSName}}", groups: [system:nodes]}
 - {rolearn: "`+account+`role/fargate", username: "system:node:{{SessionName}}", groups: [system:nodes]}
@@ -66,7 +66,7 @@ func TestProtectedAdminNeedsOneAdminGroup(t *testing.T) {
 		{account + "role/absent", []string{"ops"}, false},
 	} {
 		if got := (access.Protected{ARN: test.arn, Admin: true}).GetsAll(m, test.admins); got != test.want {
-			t.Errorf("with the admin groups %q %s is an admin: %t", test.admins, test.arn, got)
+			t.Errorf("with the admin groups %q, %s is an admin: %t", test.admins, test.arn, got)
 		}
 	}
 }
@@ -101,7 +101,7 @@ func TestProtectedPrincipalGetsAllItsGroups(t *testing.T) {
 	}
 }
 
-func TestEntriesKnowAPrincipalByEveryARN(t *testing.T) {
+func TestEntriesHasFindsEveryFormOfAnARN(t *testing.T) {
 	entries := access.NewEntries(nil, []string{account + "role/team/admin"})
 	for arn, want := range map[string]bool{
 		account + "role/admin":                               true,
@@ -111,10 +111,10 @@ func TestEntriesKnowAPrincipalByEveryARN(t *testing.T) {
 		"arn:aws:sts::111122223333:assumed-role/admin/alice": true,
 	} {
 		if entries.Has(arn) != want {
-			t.Errorf("%s: %t", arn, !want)
+			t.Errorf("%s has an access entry: %t, want %t", arn, !want, want)
 		}
 	}
 	if access.NewEntries(nil, nil).Has(account + "role/admin") {
-		t.Error("an undeclared access entry is found")
+		t.Error("Has finds an access entry, although none is declared")
 	}
 }

@@ -73,8 +73,8 @@ func TestAccessEntryWinsOverAWSAuth(t *testing.T) {
 	}
 }
 
-// TestDeclaredAccessEntriesCountUntilEKSIsKnown: if the guard doesn't know the access entries of EKS, the declared ones
-// exist, but their access is unknown.
+// TestDeclaredAccessEntriesCountUntilEKSIsKnown: while the guard doesn't know the access entries of EKS, it assumes that
+// the declared access entries exist. Their access is unknown. Afterwards only the access entries of EKS count.
 func TestDeclaredAccessEntriesCountUntilEKSIsKnown(t *testing.T) {
 	declared := access.NewEntries(nil, []string{account + "role/declared"})
 	if !declared.Has(account+"role/declared") || declared.Get(account+"role/declared") != nil || len(declared.Admins(nil)) > 0 {

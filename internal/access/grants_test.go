@@ -40,8 +40,8 @@ const grantRoles = `
 - {username: a, groups: [system:masters]}
 `
 
-// TestGrantsHaveTheStateThatTheModeGives: in each mode a grant counts only if the authenticator uses it. A grant without effect makes no
-// admin and no node.
+// TestGrantsHaveTheStateThatTheModeGives: in each mode a grant is ok only if the authenticator uses it. A grant that has no
+// effect makes its principal neither an admin nor a node.
 func TestGrantsHaveTheStateThatTheModeGives(t *testing.T) {
 	entries := []access.AccessEntry{
 		{PrincipalARN: account + "role/path/admin", Type: "STANDARD", Groups: []string{"viewers"}},
@@ -166,7 +166,7 @@ func TestDecodeEntries(t *testing.T) {
 		`{"accessEntry": {` + described + `}}`:                                                                                   {withoutPolicies},
 		`{"principalArn": "arn:a", "associatedAccessPolicies": []}`:                                                              {{PrincipalARN: "arn:a", Unknown: []string{"username", "groups", "node"}}},
 		`{"accessEntry": {"principalArn": "arn:n", "type": "EC2_LINUX", "username": "n", "kubernetesGroups": ["system:nodes"]}}`: {{PrincipalARN: "arn:n", Type: "EC2_LINUX", Username: "n", Groups: []string{"system:nodes"}}},
-		// Pages of one list are combined, and a policy is associated once.
+		// Access entries with the same ARN are merged. The result has each access policy once.
 		`{` + described + `, "associatedAccessPolicies": [` + policy + `]} {"principalArn": "arn:a", "associatedAccessPolicies": [` + policy + `]}`: {full},
 		`{` + described + `, "associatedAccessPolicies": []} {"principalArn": "arn:a", "associatedAccessPolicies": [` + policy + `]}`:               {full},
 		`{` + described + `, "associatedAccessPolicies": [` + policy + `]} {"principalArn": "arn:a", "associatedAccessPolicies": []}`:               {full},

@@ -12,7 +12,8 @@ import (
 
 const session = "arn:aws:sts::111122223333:assumed-role/"
 
-// logins has callers of every source. The role ops and the node role are in the access entries and in aws-auth.
+// logins returns access entries and an aws-auth, which together have principals of every source. The role ops and the role
+// node are in both.
 func logins(mode access.Mode) (access.Entries, *awsauth.Map) {
 	return access.NewEntries(&access.Cluster{Mode: mode, AccessEntries: []access.AccessEntry{
 			{PrincipalARN: account + "role/team/ops", Type: "STANDARD", Username: "ops:{{SessionName}}", Groups: []string{"viewers", "account-{{AccountID}}"}, Policies: []access.AccessPolicy{{ARN: policies + access.ClusterAdminPolicy, Scope: access.ScopeCluster}}},
@@ -63,7 +64,7 @@ func TestLoginIsThatOfTheFirstSourceThatKnowsTheCaller(t *testing.T) {
 		if diff := cmp.Diff(test.users, got.Users); diff != "" {
 			t.Errorf("%s, %s: users (-want +got):\n%s", test.mode, test.arn, diff)
 		}
-		if admin := len(got.Policies) == 1; admin != strings.Contains(test.arn, "ops") && test.mode != access.ModeConfigMap {
+		if admin := len(got.Policies) == 1; admin != (strings.Contains(test.arn, "ops") && test.mode != access.ModeConfigMap) {
 			t.Errorf("%s, %s: policies %v", test.mode, test.arn, got.Policies)
 		}
 	}
