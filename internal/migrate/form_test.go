@@ -13,7 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/migrate"
 )
 
-// formPlan returns a plan with all kinds of access entries, and with names that the forms must quote. One of the access entries exists.
+// formPlan returns a plan with all kinds of access entries, and with names that the forms must quote. One of the access
+// entries exists already.
 func formPlan() migrate.Plan {
 	hostile := `it's "$HOME" ${x} %{y} $(id) \ ` + "`ü` file:///etc/passwd"
 	d := document(
@@ -62,7 +63,8 @@ func TestFormsAreStable(t *testing.T) {
 	}
 }
 
-// The forms in YAML have the principals, usernames and groups of the plan. They have no principal whose access entry exists.
+// The forms in YAML have the principals, usernames and groups of the plan. They leave out a principal whose access entry
+// exists already.
 func TestManifestsKeepEveryName(t *testing.T) {
 	t.Parallel()
 	p := formPlan()

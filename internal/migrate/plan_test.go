@@ -40,7 +40,7 @@ func document(roles, users []string, accounts ...string) *awsauth.Document {
 func role(arn, username string, groups ...string) string {
 	text, err := json.Marshal(map[string]any{"rolearn": arn, "username": username, "groups": groups})
 	if err != nil {
-		panic(err) // texts
+		panic(err) // can't happen, because all values are texts
 	}
 	return string(text)
 }
@@ -81,7 +81,7 @@ func exist(arns ...string) map[string]migrate.Found {
 
 // The plan gives the same access as aws-auth for each row of the table in docs/how-to/migrate-to-access-entries.md. The
 // table shows maps for which the access entries that eksctl makes give other access.
-func TestPlanEqualsTheTruth(t *testing.T) {
+func TestPlanGivesTheAccessOfAWSAuth(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		roles []string
@@ -391,7 +391,7 @@ func TestPlanDecidesNothingAboutAPrincipalThatNeverLogsIn(t *testing.T) {
 	}
 }
 
-// A person must decide about a user whose username has a template of the session. The authenticator replaces the
+// A person must decide about a user whose username has a template for the session name. The authenticator replaces the
 // template by an empty text. EKS documents the template only for roles.
 func TestPlanDecidesAboutASessionTemplateOfAUser(t *testing.T) {
 	t.Parallel()

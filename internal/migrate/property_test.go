@@ -71,8 +71,8 @@ func generated(r *rand.Rand) *awsauth.Document {
 	return document(lists[0], lists[1], accounts...)
 }
 
-// directory returns random results of lookups in IAM for the principals of aws-auth. Roles have a path. Some principals are missing, and some
-// lookups fail.
+// directory returns random results of lookups in IAM for the principals of aws-auth. Some roles have a path. Some principals
+// don't exist, some lookups fail, and some principals have no result.
 func directory(r *rand.Rand, d *awsauth.Document) map[string]migrate.Found {
 	found := make(map[string]migrate.Found)
 	for _, p := range d.Map.Principals() {
@@ -94,8 +94,9 @@ func directory(r *rand.Rand, d *awsauth.Document) map[string]migrate.Found {
 	return found
 }
 
-// For generated maps, the login by the planned access entry in mode API has the username and the groups of the login by aws-auth. Every
-// principal with access is in the moves, in the decisions, or in another partition.
+// For generated maps, the login by the planned access entry in mode API has the username and the groups of the login by
+// aws-auth. EKS must accept the access entry, and Verify must report equal access. Every principal with access is in the
+// moves, in the decisions, or in another partition.
 func TestMovedPrincipalsKeepTheirAccess(t *testing.T) {
 	t.Parallel()
 	moved := 0
@@ -145,7 +146,7 @@ func TestMovedPrincipalsKeepTheirAccess(t *testing.T) {
 		}
 		for _, check := range migrate.Verify(d, made, in.Partition).Principals {
 			if slices.ContainsFunc(p.Move, func(m migrate.Move) bool { return m.PrincipalARN == check.PrincipalARN }) && check.Result != migrate.ResultEqual {
-				t.Fatalf("seed %d: verify says %+v", seed, check)
+				t.Fatalf("seed %d: Verify finds other access: %+v", seed, check)
 			}
 		}
 	}
@@ -154,7 +155,7 @@ func TestMovedPrincipalsKeepTheirAccess(t *testing.T) {
 	}
 }
 
-// nodeGroupsOf are the groups that a type of access entries for nodes must give.
+// nodeGroupsOf maps a type of access entries for nodes to the groups that nodes with such an access entry must get.
 var nodeGroupsOf = map[string][]string{
 	"EC2_LINUX":     {"system:bootstrappers", "system:nodes"},
 	"EC2_WINDOWS":   {"eks:kube-proxy-windows", "system:bootstrappers", "system:nodes"},
@@ -200,7 +201,7 @@ func refusedByEKS(e migrate.Entry) string {
 	return ""
 }
 
-// BenchmarkPlan plans 3,000 entries. They fit into the object that the API server accepts.
+// BenchmarkPlan plans 3,000 entries. The API server accepts an object of this size.
 func BenchmarkPlan(b *testing.B) {
 	d := large()
 	for b.Loop() {

@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/migrate"
 )
 
-// terraformSchema has the arguments of the resources in the provider hashicorp/aws (provider documentation, aws_eks_access_entry and
-// aws_eks_access_policy_association), and the arguments of an import block.
+// terraformSchema has the arguments of the resources in the provider hashicorp/aws (provider documentation,
+// aws_eks_access_entry and aws_eks_access_policy_association), and the arguments of an import block.
 var terraformSchema = map[string]struct{ required, optional []string }{
 	"aws_eks_access_entry":              {[]string{"cluster_name", "principal_arn"}, []string{"kubernetes_groups", "type", "user_name", "tags"}},
 	"aws_eks_access_policy_association": {[]string{"cluster_name", "principal_arn", "policy_arn", "access_scope"}, nil},
@@ -25,8 +25,8 @@ var (
 	terraformArgument = regexp.MustCompile(`^ *(\w+) += `)
 )
 
-// Each block of the Terraform form has the required arguments and no unknown argument. The test doesn't use the provider, because a download
-// of the provider needs the network.
+// Each block of the Terraform form has the required arguments and no unknown argument. The test doesn't use the provider,
+// because a download of the provider needs the network.
 func TestTerraformHasTheArgumentsOfTheProvider(t *testing.T) {
 	t.Parallel()
 	text, err := formPlan().Write(migrate.FormTerraform, migrate.Destination{Cluster: "prod"})
@@ -67,12 +67,13 @@ func TestTerraformHasTheArgumentsOfTheProvider(t *testing.T) {
 				}
 			}
 		case line != "" && !strings.HasPrefix(line, "#"):
-			t.Errorf("the line %q is no part of a block", line)
+			t.Errorf("the line %q is not part of a block", line)
 		}
 	}
 }
 
-// The template has only properties of the resource type (CloudFormation template reference, AWS::EKS::AccessEntry).
+// The template has only properties of the resource type (CloudFormation template reference, AWS::EKS::AccessEntry). Each
+// resource has a valid logical id and the required properties.
 func TestCloudFormationHasThePropertiesOfTheResource(t *testing.T) {
 	t.Parallel()
 	text, err := formPlan().Write(migrate.FormCloudFormation, migrate.Destination{Cluster: "prod"})
