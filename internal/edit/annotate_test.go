@@ -54,8 +54,9 @@ func TestAnnotateKeepsTheRest(t *testing.T) {
 	}
 }
 
-// TestAnnotateRefuses: a file in which the annotations have another owner stays as it is.
-func TestAnnotateRefuses(t *testing.T) {
+// TestAnnotateRefusesAnAlias: Annotate returns an error if the annotations are an alias, because the edit would also change
+// the labels.
+func TestAnnotateRefusesAnAlias(t *testing.T) {
 	const file = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  labels: &a {x: y}\n  annotations: *a\n  name: aws-auth\ndata: {}\n"
 	if got, err := edit.Annotate([]byte(file), 1, "k/x", "v"); err == nil {
 		t.Errorf("got\n%s", got)

@@ -24,7 +24,8 @@ const added = `- rolearn: arn:aws:iam::444455556666:role/New
   - "on"
 `
 
-// TestAddToATextWithoutEntries: the entry stands in a list in block style, and comments stay.
+// TestAddToATextWithoutEntries: Add writes a list in block style, and comments stay. If a comment is in the line of the empty
+// list [], the list stays in brackets.
 func TestAddToATextWithoutEntries(t *testing.T) {
 	for before, want := range map[string]string{
 		"":                        added,
@@ -56,7 +57,8 @@ func TestAddToATextWithoutEntries(t *testing.T) {
 	}
 }
 
-// TestEditKeepsTheEndOfTheText: a text that doesn't end with a line break still doesn't, and text after the list stays there.
+// TestEditKeepsTheEndOfTheText: an edit adds no line break to the end of a text that has none. Text after the list stays
+// there.
 func TestEditKeepsTheEndOfTheText(t *testing.T) {
 	short := strings.TrimSuffix(admin, "\n")
 	twice := short + "\n" + short
@@ -82,7 +84,7 @@ func must(text string, err error) string {
 	return text
 }
 
-// TestAccounts: accounts are added in quotes, replaced and removed.
+// TestAccounts: AddAccount writes an account in quotes. SetValue replaces an account, and Remove removes one.
 func TestAccounts(t *testing.T) {
 	for _, c := range []struct{ name, got, want string }{
 		{"empty", must(edit.AddAccount("", "012345678901")), "- \"012345678901\"\n"},
@@ -99,7 +101,7 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
-// TestReplaceCompletesAnEntry: a key that the entry lacks is added, and groups of a wrong type become a list.
+// TestReplaceCompletesAnEntry: Replace adds a key that the entry lacks, and replaces groups of a wrong type by a list.
 func TestReplaceCompletesAnEntry(t *testing.T) {
 	const arn = "arn:aws:iam::111122223333:role/Admin"
 	entry := awsauth.Entry{Section: awsauth.MapRoles, ARN: arn, Username: "admin", Groups: []string{"system:masters"}}
@@ -122,7 +124,8 @@ func TestReplaceCompletesAnEntry(t *testing.T) {
 	}
 }
 
-// TestValuesKeepTheirType: a value that YAML reads as another type or as several values is written in quotes.
+// TestValuesKeepTheirType: the authenticator reads each written value as the same string, even a value that YAML without
+// quotes reads as another type or as several values.
 func TestValuesKeepTheirType(t *testing.T) {
 	for _, value := range []string{
 		"yes", "Y", "on", "NO", "null", "~", "true", "0123", "1e3", "0x10", "12:30:45", "2019-01-01", ".inf", "", " a", "a ", "a: b", "a #b", "#a", "- a", "-", "?", "[a]", "{a}", "{{SessionName}}",
@@ -142,8 +145,8 @@ func TestValuesKeepTheirType(t *testing.T) {
 	}
 }
 
-// TestRefusalsNameThePlace: an edit that could damage the text is refused with the place and the reason.
-func TestRefusalsNameThePlace(t *testing.T) {
+// TestRefusalsNameTheReason: an edit that could damage the text returns a RefusedError, which names the reason.
+func TestRefusalsNameTheReason(t *testing.T) {
 	bad := newEntry
 	bad.Username = "\xff"
 	for _, c := range []struct {

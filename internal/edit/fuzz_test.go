@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/edit"
 )
 
-// caseTexts returns the sections of the rules' cases and the texts of the goldens.
+// caseTexts returns the sections of the rules' cases and the original texts of the golden files.
 func caseTexts(tb testing.TB) []string {
 	tb.Helper()
 	var texts []string
@@ -87,7 +87,8 @@ func expect(t *testing.T, s awsauth.Section, name string, want int) func(string,
 	}
 }
 
-// FuzzManifest checks that no change of a file panics, and that it changes only the intended texts.
+// FuzzManifest checks that no edit of a file panics. An edit must change only mapRoles in the data of the aws-auth, and keep
+// the number of aws-auth objects in the file.
 func FuzzManifest(f *testing.F) {
 	for _, pattern := range []string{"testdata/manifest/*.txtar", "../validate/testdata/rules/*/*.txtar"} {
 		files, err := filepath.Glob(pattern)

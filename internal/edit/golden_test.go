@@ -19,7 +19,7 @@ var newEntry = awsauth.Entry{
 	Section: awsauth.MapRoles, ARN: "arn:aws:iam::444455556666:role/New", Username: "new:{{SessionName}}", Groups: []string{"system:masters", "on"},
 }
 
-// styleEdits are the edits of each style.
+// styleEdits are the edits that TestEditsKeepTheStyle makes in each text. Each text has three entries in another style.
 var styleEdits = []struct {
 	name string
 	edit func(text string) (string, error)
@@ -65,7 +65,8 @@ func loadRoles(text string) []awsauth.Entry {
 	return (&awsauth.Object{Data: map[string]string{"mapRoles": text}}).Load().Roles
 }
 
-// TestEditsKeepTheStyle: each edit of each style of the oracle's generator gives exactly the text in its file. UPDATE_GOLDEN=1 writes it.
+// TestEditsKeepTheStyle: each edit of a text in each style of the oracle's generator gives exactly the text in the golden
+// file. UPDATE_GOLDEN=1 writes this file.
 func TestEditsKeepTheStyle(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -100,8 +101,8 @@ func TestEditsKeepTheStyle(t *testing.T) {
 	}
 }
 
-// TestOtherLinesStay: the lines of the other elements, and the comments outside of the element, are byte-identical and in their order after
-// an edit. In a list in brackets, the line of a neighbour may change, because it has the comma.
+// TestOtherLinesStay: after an edit, the lines of the other elements and the comments outside of the element have the same
+// bytes and the same order. In a list in brackets, the line of a neighbour may change, because the comma is in this line.
 func TestOtherLinesStay(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -147,7 +148,7 @@ func TestOtherLinesStay(t *testing.T) {
 // missingLines returns the number of lines of part that are not in whole. Lines in another order count as missing.
 func missingLines(part, whole string) int {
 	a, b := strings.SplitAfter(part, "\n"), strings.SplitAfter(whole, "\n")
-	common := make([][]int, len(a)+1) // the most lines that the ends of both have in common
+	common := make([][]int, len(a)+1) // common[i][j] is the length of the longest common subsequence of a[i:] and b[j:]
 	for i := range common {
 		common[i] = make([]int, len(b)+1)
 	}

@@ -13,7 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/edit"
 )
 
-// TestManifest: each file with a new text of mapRoles is exactly the file in the case. UPDATE_GOLDEN=1 writes it.
+// TestManifest writes a new text of mapRoles into the file of each case. The result must be exactly the section after of the
+// case. UPDATE_GOLDEN=1 writes this section.
 func TestManifest(t *testing.T) {
 	files, err := filepath.Glob("testdata/manifest/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -46,7 +47,8 @@ func TestManifest(t *testing.T) {
 	}
 }
 
-// TestManifestKeepsOtherSections: several texts change at once. A file that doesn't end with a line break still doesn't.
+// TestManifestKeepsOtherSections: Manifest writes the texts of two sections at once, and the third section stays. It adds no
+// line break to the end of a file that has none.
 func TestManifestKeepsOtherSections(t *testing.T) {
 	const before = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata:\n  mapAccounts: |\n    []\n  mapRoles: |\n    []"
 	const want = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata:\n  mapAccounts: |\n    []\n  mapRoles: |\n    - a\n  mapUsers: |\n    - b"
@@ -56,7 +58,8 @@ func TestManifestKeepsOtherSections(t *testing.T) {
 	}
 }
 
-// TestManifestRefuses: Manifest returns an error if an anchor or alias shares the text with another key, or if no aws-auth begins at the line.
+// TestManifestRefuses: Manifest returns an error if an anchor or alias shares the text with another key, or if no aws-auth
+// begins at the line.
 func TestManifestRefuses(t *testing.T) {
 	for name, file := range map[string]string{
 		"alias for data":  "x: &d {mapUsers: '[]'}\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: aws-auth}\ndata: *d\n",

@@ -6,8 +6,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/edit"
 )
 
-// TestRemoveAll: RemoveAll removes several elements at once. It refuses to remove all elements, and elements
-// whose removals overlap.
+// TestRemoveAll: RemoveAll removes several elements at once. It refuses to remove all elements, elements that don't exist,
+// the same element twice, and elements whose removals overlap.
 func TestRemoveAll(t *testing.T) {
 	const text = "# roles\n- rolearn: a\n  username: a\n- rolearn: b # two\n  username: b\n\n- rolearn: c\n  username: c\n- rolearn: d\n  username: d\n"
 	got, err := edit.RemoveAll(text, "mapRoles", []int{2, 0})
