@@ -1,4 +1,4 @@
 package fix
 
-// ObjectWithin is [Object] with another limit of versions.
+// ObjectWithin is [Object] with a limit on the versions that it evaluates.
 var ObjectWithin = object

@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// FuzzFix fixes any texts. No principal loses its login, a run without a correction changes no text, and a second run corrects
-// nothing.
+// FuzzFix fixes any texts. No principal may lose its login. A run without a correction must change no text, and a second run
+// must correct nothing. No run may change its input.
 func FuzzFix(f *testing.F) {
 	all, err := rulecase.Glob(rulesDir + "/*/*.txtar")
 	if err != nil {

@@ -23,8 +23,10 @@ const (
 	fixedGolden = "testdata/fixed.golden"
 )
 
-// TestFixLeavesNoFindingOfTheRule fixes every bad case of every rule. If each finding of the rule has a correction, none is left afterwards. The
-// golden file lists the cases in which this is so.
+// TestFixLeavesNoFindingOfTheRule fixes every bad case of every rule. If each finding of the rule has a correction, no finding
+// of the rule may be left. A rule must have Exact set if and only if one of its findings has a correction in a case, or is
+// fixed in a report. The golden file lists the cases of such rules: those without a finding of the rule afterwards, those in
+// which only some findings have a correction, and the others.
 func TestFixLeavesNoFindingOfTheRule(t *testing.T) {
 	var golden strings.Builder
 	reported := fixedInReports(t)
@@ -67,7 +69,7 @@ func TestFixLeavesNoFindingOfTheRule(t *testing.T) {
 	compare(t, fixedGolden, golden.String())
 }
 
-// fixedInReports returns the rules whose findings are corrected in the reports.
+// fixedInReports returns the rules of the findings that fix corrects in the reports.
 func fixedInReports(t *testing.T) (rules []string) {
 	t.Helper()
 	for _, file := range reports(t) {
@@ -91,8 +93,9 @@ func reports(t *testing.T) []string {
 	return files
 }
 
-// TestFixOfReports fixes texts of public reports, which scripts and blogs have made. A report has three sections for the result: fixed.yaml has
-// the fixed text, fixed has the rules and hints of the corrected findings, and left has the findings that only a person can correct.
+// TestFixOfReports fixes texts of public reports. Scripts and blogs have made these texts. A report has three sections for the
+// result: fixed.yaml has the fixed text, fixed has the rules and hints of the corrected findings, and left has the remaining
+// findings.
 func TestFixOfReports(t *testing.T) {
 	for _, file := range reports(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
@@ -161,8 +164,8 @@ func corrections(c *rulecase.Case, rule string) (offered, total int) {
 	return offered, total
 }
 
-// testBad fixes a bad case and reports whether no finding of the rule is left. It checks that the fixed text keeps the access, and that a second
-// run changes nothing.
+// testBad fixes a bad case and reports whether the text had a finding of the rule and has none afterwards. It checks that no
+// principal loses its login, and that a second run changes nothing.
 func testBad(t *testing.T, c *rulecase.Case, rule string) (gone bool) {
 	t.Helper()
 	src := c.Manifest(false)
@@ -172,7 +175,7 @@ func testBad(t *testing.T, c *rulecase.Case, rule string) (gone bool) {
 		t.Fatalf("fix: %v", err)
 	}
 	if changed := !bytes.Equal(fixed, src); changed != (len(result.Fixed) > 0) {
-		t.Errorf("the text changed is %t, and %d findings are fixed", changed, len(result.Fixed))
+		t.Errorf("the text changed: %t, but %d findings are fixed", changed, len(result.Fixed))
 	}
 	after := manifest(t, fixed)
 	if diff := cmp.Diff(result.Object.Data, after.Object.Data); diff != "" {
@@ -203,7 +206,7 @@ func manifest(t *testing.T, src []byte) awsauth.Manifest {
 	return manifests[0]
 }
 
-// TestFixChangesNoTextWithoutFindings checks that the ok cases of all rules stay as they are.
+// TestFixChangesNoTextWithoutFindings checks that fix does not change the ok cases of all rules.
 func TestFixChangesNoTextWithoutFindings(t *testing.T) {
 	for _, rule := range validate.Rules() {
 		for _, c := range cases(t, rule.ID) {
@@ -212,7 +215,7 @@ func TestFixChangesNoTextWithoutFindings(t *testing.T) {
 			}
 			src := c.Manifest(false)
 			if len(validate.Corrections(manifest(t, src).Object, c.Policy)) > 0 {
-				continue // as a change the case has no findings, because the old version has them
+				continue // the object alone has findings; the change has none, because the old version has the same faults
 			}
 			fixed, result, err := fix.Manifest(src, manifest(t, src).Line, c.Policy)
 			if err != nil || !bytes.Equal(fixed, src) || len(result.Fixed) > 0 {

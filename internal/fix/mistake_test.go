@@ -62,7 +62,8 @@ var goodTexts = []string{
 `,
 }
 
-// mistakes make one mistake in the line i of a text. They return the text unchanged if the line can't have the mistake.
+// mistakes maps a kind of mistake to a function that makes it in line i of a text. The function returns the text unchanged if
+// the line can't have the mistake.
 var mistakes = map[string]func(lines []string, i int) []string{
 	"a line one column deeper":       func(l []string, i int) []string { return with(l, i, " "+l[i]) },
 	"a line two columns deeper":      func(l []string, i int) []string { return with(l, i, "  "+l[i]) },
@@ -106,9 +107,10 @@ func join(lines []string, i int) []string {
 	return slices.Concat(lines[:i], []string{lines[i] + " " + strings.TrimSpace(lines[i+1])}, lines[i+2:])
 }
 
-// TestFixMeansWhatTheAuthorMeant makes one mistake in each line of good texts. If nothing is denied after the corrections, the access is that of
-// the good text. The golden file has the number of mistakes of each kind that change the access, and of those that are corrected.
-func TestFixMeansWhatTheAuthorMeant(t *testing.T) {
+// TestFixRestoresTheIntendedAccess makes each mistake in each line of good texts, one at a time. If fix corrects a text and no
+// rule denies the result, the access must be that of the good text. For each kind of mistake, the golden file has the number
+// of texts in which the mistake changes the access, and the number of those that have the access of the good text after fix.
+func TestFixRestoresTheIntendedAccess(t *testing.T) {
 	var golden strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(mistakes)) {
 		harmful, fixed := 0, 0
