@@ -18,9 +18,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// testCase is a plan or a template with the expected findings. A case whose name begins with bad has only findings of its rule. A case
-// whose name begins with ok has no findings. A case with another name comes from the public report in its comment. It has a finding of its
-// rule and may have others.
+// testCase is a plan or a template with the expected findings. A case whose name begins with bad has only findings of its
+// rule. A case whose name begins with ok has no findings. A case with another name comes from the public report in its
+// comment. It has a finding of its rule and may have others.
 type testCase struct {
 	file    string
 	archive *txtar.Archive
@@ -100,7 +100,8 @@ func (c *testCase) check(t *testing.T) []entryplan.Finding {
 	return findings
 }
 
-// Every rule reports its bad cases, and reports nothing in its ok cases.
+// Every rule reports its bad cases, and reports nothing in its ok cases. Severity off removes the findings of the rule, and
+// WarnOnly turns every denial into a warning.
 func TestRules(t *testing.T) {
 	for _, rule := range entryplan.Rules() {
 		t.Run(rule.ID, func(t *testing.T) {
@@ -115,7 +116,7 @@ func TestRules(t *testing.T) {
 				t.Run(filepath.Base(file), func(t *testing.T) { checkRule(t, rule, kind, file) })
 			}
 			if kinds["bad"] == 0 || kinds["ok"] == 0 {
-				t.Errorf("the cases are %v; a rule has bad and ok ones", kinds)
+				t.Errorf("the cases are %v, but a rule needs bad and ok cases", kinds)
 			}
 		})
 	}
@@ -140,7 +141,7 @@ func checkRule(t *testing.T, rule *entryplan.Rule, kind, file string) {
 	}
 	c.policy.Rules, c.policy.WarnOnly = nil, true
 	if warned := entryplan.Evaluate(c.plan, c.policy); len(warned) != len(findings) || slices.ContainsFunc(warned, func(f entryplan.Finding) bool { return f.Severity == validate.Deny }) {
-		t.Errorf("mode warn denies, or changes the number of findings: %v", warned)
+		t.Errorf("WarnOnly leaves a denial, or changes the number of findings: %v", warned)
 	}
 }
 
@@ -160,7 +161,7 @@ func TestPlans(t *testing.T) {
 	}
 }
 
-// Each rule has a severity, a title, a text, a source, and an id that no rule of aws-auth has.
+// Each rule has a severity, a title, a document, a source, and an id that no other rule has, not even a rule of aws-auth.
 func TestRulesAreWellFormed(t *testing.T) {
 	kebab := regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`)
 	ids := make(map[string]bool)
