@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/extract"
 )
 
-// FuzzFile checks that File does not panic, and that each object and each problem has a place.
+// FuzzFile checks that File does not panic. Each object and each problem must have a position, and each error a text.
 func FuzzFile(f *testing.F) {
 	scripts, err := filepath.Glob("../cli/testdata/script/lint-*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -47,13 +47,14 @@ func FuzzFile(f *testing.F) {
 		}
 		for _, p := range append(append(r.Unrendered, r.Others...), r.Notes...) {
 			if p.Line < 1 || p.Column < 1 {
-				t.Errorf("no place: %v", p)
+				t.Errorf("a problem without a position: %v", p)
 			}
 		}
 	})
 }
 
-// TestFileEndsSoon checks inputs that would take exponential or quadratic time if File searched parts of them again and again.
+// TestFileEndsSoon reads inputs that take exponential or quadratic time if File searches the same part of an input
+// repeatedly. Then the test does not end within the time limit of go test.
 func TestFileEndsSoon(t *testing.T) {
 	for name, text := range map[string]string{
 		"nested resources":  strings.Repeat(`{"base": {"patches": [{"toFieldPath": "manifest"}], "base": `, 40) + `"aws-auth"` + strings.Repeat("}}", 40),
@@ -91,14 +92,15 @@ func manyTables(keys int) string {
 	return b.String()
 }
 
-// TestConcerns checks that Concerns finds the words of every kind of input, in any case.
+// TestConcerns checks that Concerns finds the words that only inputs about aws-auth have, in upper or lower case. An escape
+// sequence may hide such a word, so Concerns must return true for it, too.
 func TestConcerns(t *testing.T) {
 	for text, want := range map[string]bool{
 		"name: aws-auth": true, "AWS_AUTH_ROLES = []": true, "mapAccounts": true, "map_users": true, "iamIdentityMappings": true, `\x61`: true,
 		"": false, "kind: Deployment": false, "roles: []": false,
 	} {
 		if got := extract.Concerns([]byte(text)); got != want {
-			t.Errorf("%t for %q", got, text)
+			t.Errorf("Concerns(%q) is %t", text, got)
 		}
 	}
 }
