@@ -35,7 +35,7 @@ func write(t *testing.T, dir string, files map[string]string) {
 func all([]byte) bool { return true }
 
 // TestBuildRefusesNetworkAndOutside checks that a build reads only files below its root, and loads nothing from the
-// network.
+// network. It also refuses plugins, Helm charts, large files and cycles.
 func TestBuildRefusesNetworkAndOutside(t *testing.T) {
 	const network = "lint loads nothing from the network"
 	for name, test := range map[string]struct {
@@ -78,8 +78,8 @@ func TestBuildRefusesNetworkAndOutside(t *testing.T) {
 	}
 }
 
-// TestBuildEndsSoon checks that a build ends in two cases. In one, each folder names the same base several times, so
-// each level doubles the objects. In the other, a file is a pipe to which no process writes.
+// TestBuildEndsSoon checks that a build ends with an error in two cases. In one, each folder names the same base several
+// times, so each level multiplies the number of files. In the other, a file is a pipe to which no process writes.
 func TestBuildEndsSoon(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{"0/kustomization.yaml": "resources: [x.yaml]", "0/x.yaml": manifest}
@@ -103,7 +103,8 @@ func TestBuildEndsSoon(t *testing.T) {
 	}
 }
 
-// TestBuildReadsRepository checks that a build may read the repository around its folder, also through links.
+// TestBuildReadsRepository checks that a build may read the repository around its folder, also through links to folders. A
+// base may not read a file outside of its own folder.
 func TestBuildReadsRepository(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
@@ -111,7 +112,7 @@ func TestBuildReadsRepository(t *testing.T) {
 		"prod/kustomization.yaml": "resources: [../link]\nnamespace: kube-system\n", "link": "->base",
 	})
 	_, err := kustomize.Build(filepath.Join(dir, "prod"), all)
-	if err == nil || !strings.Contains(err.Error(), "security; file") { // as in kubectl kustomize: a base can't leave its own folder
+	if err == nil || !strings.Contains(err.Error(), "security; file") { // kubectl kustomize also refuses a file outside of the folder of the base
 		t.Errorf("%v", err)
 	}
 	write(t, dir, map[string]string{"base/y.yaml": manifest})
