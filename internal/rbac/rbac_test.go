@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/rbac"
 )
 
-// rule returns a rule from lists of words: verbs, API groups, resources and names.
+// rule returns a rule with these verbs, API groups, resources and names. Spaces separate the elements of each list.
 func rule(verbs, groups, resources, names string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{
 		Verbs: strings.Fields(verbs), APIGroups: strings.Fields(groups), Resources: strings.Fields(resources),
@@ -47,9 +47,9 @@ func bind(o *rbac.Objects, namespace, role string, subjects ...rbacv1.Subject) {
 
 var admin = role("cluster-admin", rule("*", "*", "*", ""))
 
-// TestPathsToAdmin: PathsToAdmin lists a way if and only if the subject has every right that the way takes.
+// TestPathsToAdmin: PathsToAdmin lists a path to admin if and only if the subject has every right that the path needs.
 func TestPathsToAdmin(t *testing.T) {
-	const group1 = "rbac.authorization.k8s.io"
+	const rbacAPI = "rbac.authorization.k8s.io"
 	for name, test := range map[string]struct {
 		namespace string // of the binding
 		rules     []rbacv1.PolicyRule
@@ -57,13 +57,13 @@ func TestPathsToAdmin(t *testing.T) {
 	}{
 		"nothing":                               {"", nil, nil},
 		"to read everything":                    {"", []rbacv1.PolicyRule{rule("get list watch", "*", "*", "")}, nil},
-		"to escalate and to update":             {"", []rbacv1.PolicyRule{rule("escalate update", group1, "clusterroles", "")}, []string{"escalate clusterroles"}},
-		"to escalate alone":                     {"", []rbacv1.PolicyRule{rule("escalate", group1, "clusterroles", "")}, nil},
-		"to escalate and update another":        {"", []rbacv1.PolicyRule{rule("escalate", group1, "clusterroles", "a"), rule("update", group1, "clusterroles", "b")}, nil},
-		"to bind and to create bindings":        {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", ""), rule("create", group1, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
-		"to bind alone":                         {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "")}, nil},
-		"to bind the admin's role":              {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "cluster-admin"), rule("create", group1, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
-		"to bind a harmless role":               {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "view"), rule("create", group1, "clusterrolebindings", "")}, nil},
+		"to escalate and to update":             {"", []rbacv1.PolicyRule{rule("escalate update", rbacAPI, "clusterroles", "")}, []string{"escalate clusterroles"}},
+		"to escalate alone":                     {"", []rbacv1.PolicyRule{rule("escalate", rbacAPI, "clusterroles", "")}, nil},
+		"to escalate and update another":        {"", []rbacv1.PolicyRule{rule("escalate", rbacAPI, "clusterroles", "a"), rule("update", rbacAPI, "clusterroles", "b")}, nil},
+		"to bind and to create bindings":        {"", []rbacv1.PolicyRule{rule("bind", rbacAPI, "clusterroles", ""), rule("create", rbacAPI, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
+		"to bind alone":                         {"", []rbacv1.PolicyRule{rule("bind", rbacAPI, "clusterroles", "")}, nil},
+		"to bind the admin's role":              {"", []rbacv1.PolicyRule{rule("bind", rbacAPI, "clusterroles", "cluster-admin"), rule("create", rbacAPI, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
+		"to bind a harmless role":               {"", []rbacv1.PolicyRule{rule("bind", rbacAPI, "clusterroles", "view"), rule("create", rbacAPI, "clusterrolebindings", "")}, nil},
 		"to impersonate users":                  {"", []rbacv1.PolicyRule{core("impersonate", "users", "")}, []string{"impersonate users"}},
 		"to impersonate a harmless user":        {"", []rbacv1.PolicyRule{core("impersonate", "users", "bob")}, nil},
 		"to impersonate an admin":               {"", []rbacv1.PolicyRule{core("impersonate", "users", "root")}, []string{"impersonate users/root"}},
@@ -76,11 +76,11 @@ func TestPathsToAdmin(t *testing.T) {
 		"to make tokens of an admin":            {"kube-system", []rbacv1.PolicyRule{core("create", "serviceaccounts/token", "boss other")}, []string{"create serviceaccounts/boss/token in kube-system"}},
 		"to make harmless tokens":               {"kube-system", []rbacv1.PolicyRule{core("create", "serviceaccounts/token", "other")}, nil},
 		"to impersonate an admin's account":     {"kube-system", []rbacv1.PolicyRule{core("impersonate", "serviceaccounts", "boss other")}, []string{"impersonate serviceaccounts/boss"}},
-		"to bind in kube-system":                {"kube-system", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", ""), rule("create", group1, "rolebindings", "")}, []string{"bind clusterroles in kube-system"}},
-		"to bind roles in another":              {"team", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", ""), rule("create", group1, "rolebindings", "")}, nil},
-		"to escalate in kube-system":            {"kube-system", []rbacv1.PolicyRule{rule("escalate patch", group1, "roles", "a")}, []string{"escalate roles in kube-system"}},
-		"to escalate in another namespace":      {"team", []rbacv1.PolicyRule{rule("escalate patch", group1, "roles", "")}, nil},
-		"to bind an admin role without binding": {"", []rbacv1.PolicyRule{rule("bind", group1, "clusterroles", "spare"), rule("create", group1, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
+		"to bind in kube-system":                {"kube-system", []rbacv1.PolicyRule{rule("bind", rbacAPI, "clusterroles", ""), rule("create", rbacAPI, "rolebindings", "")}, []string{"bind clusterroles in kube-system"}},
+		"to bind roles in another":              {"team", []rbacv1.PolicyRule{rule("bind", rbacAPI, "clusterroles", ""), rule("create", rbacAPI, "rolebindings", "")}, nil},
+		"to escalate in kube-system":            {"kube-system", []rbacv1.PolicyRule{rule("escalate patch", rbacAPI, "roles", "a")}, []string{"escalate roles in kube-system"}},
+		"to escalate in another namespace":      {"team", []rbacv1.PolicyRule{rule("escalate patch", rbacAPI, "roles", "")}, nil},
+		"to bind an admin role without binding": {"", []rbacv1.PolicyRule{rule("bind", rbacAPI, "clusterroles", "spare"), rule("create", rbacAPI, "clusterrolebindings", "")}, []string{"bind clusterroles"}},
 		"to write aws-auth":                     {"kube-system", []rbacv1.PolicyRule{core("patch", "configmaps", "aws-auth")}, []string{"patch configmaps/aws-auth in kube-system"}},
 		"to write ConfigMaps elsewhere":         {"team", []rbacv1.PolicyRule{core("update patch", "configmaps", "")}, nil},
 		"to write another ConfigMap":            {"kube-system", []rbacv1.PolicyRule{core("update patch", "configmaps", "coredns")}, nil},
