@@ -59,7 +59,8 @@ func TestRunReadsAtMostConcurrencyClustersAtATime(t *testing.T) {
 	})
 }
 
-// 200 clusters, of which 20 hang, take no longer than the documented limit. A cluster that hangs takes the time of no other cluster.
+// A run over 200 clusters, of which 20 hang, takes no longer than the documented limit. Each cluster that hangs gets a
+// TimeoutError, and Run reads all other clusters.
 func TestRunEndsInTime(t *testing.T) {
 	for name, ignoresContext := range map[string]bool{"the reader ends with its context": false, "the reader ignores its context": true} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +90,8 @@ func TestRunEndsInTime(t *testing.T) {
 						t.Errorf("cluster %d: the limit is %s", i, timeout.Limit)
 					}
 				}
-				// All clusters together take 20 times 31 s and 180 times 100 ms, and 10 are read at a time. The last one to begin may hang.
+				// A cluster that hangs takes 31 s: the time limit and one second in which the reader may return an error. All
+				// clusters together take 20 times 31 s and 180 times 100 ms, and Run reads 10 at a time. The last cluster may hang.
 				work := 20*31*time.Second + 180*100*time.Millisecond
 				if took, limit := time.Since(start), work/10+31*time.Second; took > limit {
 					t.Errorf("the run took %s, more than %s", took, limit)
@@ -99,7 +101,8 @@ func TestRunEndsInTime(t *testing.T) {
 	}
 }
 
-// A panic concerns only its own cluster, and the error doesn't contain its value, which can be a secret.
+// If the reader of one cluster panics, Run still returns the results of the others. The error doesn't contain the value of
+// the panic, which can be a secret.
 func TestRunContinuesAfterAPanic(t *testing.T) {
 	results, err := fleet.Run(t.Context(), 2, fleet.Options{Concurrency: 2, Timeout: time.Minute}, func(_ context.Context, i int) (int, error) {
 		if i == 0 {
@@ -146,8 +149,8 @@ func TestRunReportsProgress(t *testing.T) {
 	})
 }
 
-// Only the time limit of the cluster gives a TimeoutError, and the error keeps the action that took too long. A shorter time limit of a
-// request, or a connection that can't be opened in time, keeps its own error.
+// Only the time limit of the cluster gives a TimeoutError, which wraps the error of the action that took too long. A shorter
+// time limit of a request, or a connection that can't be opened in time, keeps its own error.
 func TestTimeoutKeepsTheCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shorter := fmt.Errorf("opening a connection: %w", context.DeadlineExceeded)

@@ -20,7 +20,8 @@ func cluster(name string, grants ...fleet.Grant) fleet.Cluster {
 	return fleet.Cluster{Name: name, State: fleet.StateOK, Grants: grants}
 }
 
-// summary returns a line for each row: the role, the access in each cluster, and the indexes of the clusters in which it differs.
+// summary returns a line for each row: the role, its access in each cluster, and the names of the clusters in which its access
+// differs, each after an exclamation mark. A question mark stands for unknown access, and a dash for no access.
 func summary(m *fleet.Matrix) string {
 	var b strings.Builder
 	for _, r := range m.Rows {
@@ -43,8 +44,9 @@ func summary(m *fleet.Matrix) string {
 	return b.String()
 }
 
-// The principals whose access differs come first: administrators, then those that differ in the fewest clusters, and nodes last.
-func TestMatrixBeginsWithTheOddOnes(t *testing.T) {
+// The principals whose access differs come first. Among them, administrators come first, then principals whose access differs
+// in the fewest clusters, then nodes. The principals with the same access in all clusters follow.
+func TestMatrixBeginsWithDifferences(t *testing.T) {
 	m := fleet.NewMatrix([]fleet.Cluster{
 		cluster("a", grant("same", "view"), grant("node-a", "node"), grant("two", "view"), grant("one", "view"), grant("root", "view")),
 		cluster("b", grant("same", "view"), grant("node-b", "node"), grant("two", "edit"), grant("one", "view"), grant("root", "view")),
@@ -63,7 +65,8 @@ same: view view view view
 	}
 }
 
-// A cluster that can't be read, and a principal that a source which can't be read may contain, are unknown: neither equal nor different.
+// Access is unknown in a cluster that can't be read. If only a part of a cluster was read, the access of a principal that this
+// part does not have is unknown, too. Unknown access is neither equal to other access nor different from it.
 func TestMatrixKeepsUnknownAccessApart(t *testing.T) {
 	partial := cluster("partial", grant("a", "view"))
 	partial.State, partial.Incomplete = fleet.StatePartial, true
@@ -78,7 +81,8 @@ func TestMatrixKeepsUnknownAccessApart(t *testing.T) {
 	}
 }
 
-// An element without effect gives no access, so a principal doesn't differ by it. Other usernames and groups are another access.
+// An element without effect gives no access, so it makes no difference. Grants with different usernames or groups differ, even
+// if their Access is equal.
 func TestMatrixComparesAccess(t *testing.T) {
 	shadowed := fleet.Grant{Key: arn + "a", Principal: arn + "a", State: "shadowed"}
 	renamed, regrouped := grant("c", "view"), grant("d", "view")
@@ -97,8 +101,8 @@ func shadowedOf(role string) fleet.Grant {
 	return fleet.Grant{Key: arn + role, Principal: arn + role, State: "shadowed"}
 }
 
-// If the clusters are in several accounts, a principal of the account of its cluster equals the principal of the same name in another account.
-// A principal of a third account is written in full.
+// If the clusters are in several accounts, the matrix replaces the account of a cluster in its principals by ACCOUNT. So the
+// matrix compares principals of the same name. It writes the ARN of a principal of a third account in full.
 func TestMatrixComparesRolesOfTheAccountOfEachCluster(t *testing.T) {
 	in := func(account, suffix string) fleet.Cluster {
 		c := fleet.Cluster{Name: account, Account: account, State: fleet.StateOK}
@@ -120,7 +124,7 @@ func TestMatrixComparesRolesOfTheAccountOfEachCluster(t *testing.T) {
 	}
 }
 
-// Clusters with the same access of every principal share a column. A cluster that can't be read has a column of its own kind.
+// Clusters with the same access of every principal share a column. The clusters that can't be read share another column.
 func TestColumnsJoinEqualClusters(t *testing.T) {
 	m := fleet.NewMatrix([]fleet.Cluster{
 		cluster("a", grant("x", "view")), cluster("b", grant("x", "edit")), cluster("c", grant("x", "view")),
@@ -132,7 +136,7 @@ func TestColumnsJoinEqualClusters(t *testing.T) {
 	}
 }
 
-// A label can have any text.
+// WriteOpenMetrics escapes quotes, backslashes and line breaks in a label, and replaces bytes that are not UTF-8.
 func TestOpenMetricsEscapesLabels(t *testing.T) {
 	var b strings.Builder
 	err := fleet.WriteOpenMetrics(&b, []fleet.Gauge{fleet.KnownGauge("known", []fleet.Cluster{{Name: "a\"\\\n\xff", State: fleet.StatePartial}})})
