@@ -45,7 +45,7 @@ func TestSARIFSchema(t *testing.T) {
 	}
 }
 
-// sarifLog is the part of a log that the tests read.
+// sarifLog has the fields of a SARIF log that the tests read.
 type sarifLog struct {
 	Runs []struct {
 		Tool struct {
@@ -106,7 +106,7 @@ func TestSARIF(t *testing.T) {
 	var got []string
 	for _, r := range run.Results {
 		if r.RuleIndex != nil && rules[*r.RuleIndex].ID != r.RuleID {
-			t.Errorf("the index of %s is %s's", r.RuleID, rules[*r.RuleIndex].ID)
+			t.Errorf("the rule index of %s is that of %s", r.RuleID, rules[*r.RuleIndex].ID)
 		}
 		at := r.Locations[0].Physical
 		line := r.Level + " " + at.Artifact.BaseID + " " + at.Artifact.URI + " " + r.Locations[0].Logical[0].FullName
@@ -142,7 +142,7 @@ func TestSARIFAddress(t *testing.T) {
 	}
 }
 
-// A finding keeps its fingerprint if it moves. Two findings have different fingerprints.
+// A finding keeps its fingerprint if it moves. Two findings have different fingerprints, even if they are equal.
 func TestSARIFFingerprint(t *testing.T) {
 	finding := func(line int, path, message string) report.Finding {
 		return report.Finding{File: "a.yaml", Finding: validate.Finding{Rule: "r", Message: message, Position: awsauth.Position{Path: path, Line: line, Column: 3}}}
@@ -157,7 +157,7 @@ func TestSARIFFingerprint(t *testing.T) {
 	first := finding(3, "data.mapRoles[0].rolearn", `"x" stands twice, first on line 2 in data.mapRoles[0]`)
 	moved := finding(9, "data.mapRoles[4].rolearn", `"x" stands twice, first on line 8 in data.mapRoles[3]`)
 	if diff := cmp.Diff(fingerprints(first), fingerprints(moved)); diff != "" {
-		t.Errorf("a finding that has moved is another one:\n%s", diff)
+		t.Errorf("a finding that has moved has another fingerprint:\n%s", diff)
 	}
 	different := fingerprints(first, first, finding(3, "data.mapUsers[0].userarn", first.Message), finding(3, first.Path, "y"))
 	slices.Sort(different)
