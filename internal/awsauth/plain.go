@@ -12,7 +12,7 @@ import (
 //
 //   - A line is empty, begins an element with a dash in the first column, writes a key in the third column, or lists a
 //     group with a dash below groups. There are no comments, and no spaces at the end of a line.
-//   - A key has no quotes or double quotes. The key sso does not occur.
+//   - A key is written without quotes or in double quotes. No element has the key sso.
 //   - A value is a text on one line, see isPlainValue.
 //
 // A value that YAML reads as another type, such as true, may have the plain form. The decoder reports its type.

@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// described holds everything that a document reports about its texts and elements.
+// described holds the properties of a document's texts and elements that FuzzPlain compares.
 type described struct {
 	Texts    []awsauth.Text
 	Elements []describedElement

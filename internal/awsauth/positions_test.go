@@ -242,7 +242,7 @@ func TestAliasedText(t *testing.T) {
 	}
 }
 
-func TestKeyPlaces(t *testing.T) {
+func TestPositionsOfKeys(t *testing.T) {
 	file := header + `data:
   mapRoles: |
     []

@@ -121,9 +121,9 @@ func (t *Text) repairTabs() []Texts {
 	return t.with(expandTabs(t.raw, 2), expandTabs(t.raw, 4), expandTabs(t.raw, 8))
 }
 
-// repairTypographic returns a repair for the typographic character at an offset. A character that stands for a dash or
-// a space, or that is invisible, is replaced in the indentation of all lines. If no indentation has it, the repair
-// replaces it at the offset only. Every other character, too, is replaced at the offset only.
+// repairTypographic returns a repair for the typographic character at an offset. If the character stands for a dash or a
+// space, or is invisible, the repair replaces it in the indentation of all lines. If no indentation has such a character, or
+// if it is another character, the repair replaces it at the offset only.
 func (t *Text) repairTypographic(offset int) repair {
 	return func() []Texts {
 		at, c, ok := FindTypographic(t.raw[min(offset, len(t.raw)):])

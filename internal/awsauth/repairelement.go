@@ -25,7 +25,7 @@ func (f Field) SplitSection() []Texts {
 }
 
 // BeginElement returns the correction that writes a dash before this key, so that the key begins a new element. It
-// returns nil if the line of the key has a dash already, or no room for one.
+// returns nil if the line of the key has a dash already, or fewer than two spaces before the key.
 func (f Field) BeginElement() []Texts {
 	if f.node == nil {
 		return nil
