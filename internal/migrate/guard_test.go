@@ -21,7 +21,7 @@ func TestGuardAdmitsTheRemovalAfterTheMove(t *testing.T) {
 	d := document(roles, []string{user(iam+"user/bob", "bob", "viewers")})
 	plan := migrate.New(migrate.Input{Document: d, NoRolePaths: true})
 	if len(plan.Move) != 5 {
-		t.Fatalf("%+v", plan)
+		t.Fatalf("the plan moves %d principals, want 5: %+v", len(plan.Move), plan)
 	}
 	moved := &access.Cluster{Mode: access.ModeAPIAndConfigMap}
 	for _, m := range plan.Move {

@@ -210,7 +210,7 @@ func TestPlanMoves(t *testing.T) {
 			t.Parallel()
 			p := migrate.New(test.in)
 			if len(p.Move) != 1 || len(p.Decide) > 0 {
-				t.Fatalf("%+v", p)
+				t.Fatalf("the plan has %d moves and %d decisions, want one move: %+v", len(p.Move), len(p.Decide), p)
 			}
 			if test.want.Groups == nil {
 				test.want.Groups = []string{}
@@ -264,7 +264,7 @@ func TestPlanLeavesDecisionsToAPerson(t *testing.T) {
 			t.Parallel()
 			p := migrate.New(test.in)
 			if len(p.Decide) != 1 || len(p.Move) > 0 {
-				t.Fatalf("%+v", p)
+				t.Fatalf("the plan has %d moves and %d decisions, want one decision: %+v", len(p.Move), len(p.Decide), p)
 			}
 			d := p.Decide[0]
 			arn := iam + "role/x"
@@ -340,10 +340,10 @@ func TestPlanComparesExistingEntries(t *testing.T) {
 			switch {
 			case test.want == migrate.Equal:
 				if len(p.Move) != 1 || p.Move[0].Existing != test.want || p.Move[0].PrincipalARN != arn {
-					t.Errorf("%+v", p)
+					t.Errorf("the plan does not move the principal, although its access entry is equal: %+v", p)
 				}
 			case len(p.Decide) != 1 || p.Decide[0].Existing != test.want:
-				t.Errorf("%+v", p)
+				t.Errorf("the plan has no decision about an access entry that is %s: %+v", test.want, p)
 			}
 		})
 	}
@@ -354,7 +354,7 @@ func TestPlanKnowsTheAccountOfNodesByTheirAccessEntries(t *testing.T) {
 	pods := document([]string{role(iam+"role/pods", "system:node:{{SessionName}}", "system:bootstrappers", "system:nodes", "system:node-proxier")}, nil)
 	entries := &access.Cluster{AccessEntries: []access.AccessEntry{{PrincipalARN: iam + "role/other", Type: "EC2_LINUX"}}}
 	if p := migrate.New(migrate.Input{Document: pods, Cluster: entries, NoRolePaths: true}); len(p.Move) != 1 {
-		t.Errorf("%+v", p)
+		t.Errorf("the plan does not move the role of the pods: %+v", p)
 	}
 }
 
@@ -369,7 +369,7 @@ func TestPlanLeavesPrincipalsOfOtherPartitionsBehind(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if p := migrate.New(migrate.Input{Document: both}); len(p.Decide) != 2 || !strings.HasPrefix(p.Decide[0].Reason, "the partition of the cluster is not known") {
-		t.Errorf("%+v", p)
+		t.Errorf("the plan does not ask for a decision about both principals: %+v", p)
 	}
 }
 
