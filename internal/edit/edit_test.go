@@ -45,7 +45,7 @@ func TestAddToATextWithoutEntries(t *testing.T) {
 		"[\n  # none so far\n]\n": "",
 	} {
 		got, err := edit.Add(before, newEntry)
-		if want == "" { // any text with the entry
+		if want == "" { // Add may write any text that has the entry
 			if entries := loadRoles(got); err != nil || len(entries) != 1 {
 				t.Errorf("Add(%q) = %q, %v", before, got, err)
 			}

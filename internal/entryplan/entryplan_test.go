@@ -28,8 +28,8 @@ type testCase struct {
 	policy  entryplan.Policy
 }
 
-// read reads the sections of a case. These are plan.json or template.yaml, and want. A case may also have aws-auth.yaml, which is the
-// aws-auth in the same plan, and policy.yaml.
+// read reads the sections of a case. These are one of plan.json, template.yaml and template.json, and want. A case may also
+// have aws-auth.yaml, which is the aws-auth in the same plan, and policy.yaml.
 func read(t *testing.T, file string) testCase {
 	t.Helper()
 	archive, err := txtar.ParseFile(file)
@@ -63,7 +63,7 @@ func read(t *testing.T, file string) testCase {
 		}
 	}
 	if c.plan == nil {
-		t.Fatal("the case has neither plan.json nor template.yaml")
+		t.Fatal("the case has no section plan.json, template.yaml or template.json")
 	}
 	c.plan.Mapped = mapped
 	return c

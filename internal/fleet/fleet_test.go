@@ -38,7 +38,7 @@ func TestRunKeepsTheOrder(t *testing.T) {
 	})
 }
 
-// Run reads at most Concurrency clusters at the same time, and as many as that if there are enough.
+// Run reads Concurrency clusters at the same time, and never more.
 func TestRunReadsAtMostConcurrencyClustersAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most atomic.Int64
@@ -163,7 +163,7 @@ func TestTimeoutKeepsTheCause(t *testing.T) {
 				return 0, fmt.Errorf("reading clusterroles: %w", ctx.Err())
 			case 2:
 				<-ctx.Done()
-				return 0, errors.New("eks:DescribeCluster: no answer in time") // without the error of the context
+				return 0, errors.New("eks:DescribeCluster: no answer in time") // this error doesn't wrap the error of the context
 			}
 			return 0, ctx.Err()
 		})

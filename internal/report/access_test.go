@@ -80,8 +80,8 @@ func TestAccessListsEveryChange(t *testing.T) {
 	}
 }
 
-// A principal of an account in mapAccounts can log in without an entry. So the change is "changed" when an entry for this principal
-// is added or removed.
+// A principal of an account in mapAccounts can log in without an entry. So an edit that adds or removes an entry for this
+// principal is "changed", and not "gained" or "lost".
 func TestAccessByAccount(t *testing.T) {
 	const role = "arn:aws:iam::111122223333:role/"
 	a := access(
