@@ -19,16 +19,16 @@ func TestLimits(t *testing.T) {
 		known       bool
 	}{
 		{"TAG directives", strings.Repeat("%TAG !a! x\n", 17) + "---\n" + entry, false},
-		{"TAG directives behind carriage returns", strings.Repeat("%TAG !a! x\r", 17) + "---\r" + entry, false},
-		{"TAG directives behind next lines", strings.Repeat("%TAG !a! x\u0085", 17) + "---\n" + entry, false},
-		{"TAG directives behind the document", entry + "...\n" + strings.Repeat("%TAG !a! x\u2028", 17) + "---\n", false},
-		{"TAG directives behind a byte order mark", "\ufeff" + strings.Repeat("%TAG !a! x\n", 17) + "---\n" + entry, false},
+		{"TAG directives after carriage returns", strings.Repeat("%TAG !a! x\r", 17) + "---\r" + entry, false},
+		{"TAG directives after next lines", strings.Repeat("%TAG !a! x\u0085", 17) + "---\n" + entry, false},
+		{"TAG directives after the document", entry + "...\n" + strings.Repeat("%TAG !a! x\u2028", 17) + "---\n", false},
+		{"TAG directives after a byte order mark", "\ufeff" + strings.Repeat("%TAG !a! x\n", 17) + "---\n" + entry, false},
 		{"TAG directives in UTF-16", "\xff\xfe" + strings.Repeat("%\x00T\x00A\x00G\x00 \x00!\x00a\x00!\x00 \x00x\x00\n\x00", 17), false},
 		{"a few directives", "%YAML 1.1\n%TAG !a! x\n---\n" + entry, true},
 		{"percent signs within lines", "# %%%%%%%%%%%%%%%%%%%%\n" + entry + strings.Repeat("# %\n", 20), true},
 		{"elements", entry + strings.Repeat("-\n", 66_000), false},
 		{"commas", entry + "- [" + strings.Repeat("a,", 66_000) + "]\n", false},
-		{"commas behind a line of a quoted scalar that begins with a number sign", entry + "- ['\n  #', " + strings.Repeat("a,", 66_000) + "]\n", false},
+		{"commas after a line of a quoted scalar that begins with a number sign", entry + "- ['\n  #', " + strings.Repeat("a,", 66_000) + "]\n", false},
 		{"keys of brackets", entry + "- {" + strings.Repeat("[]:[],", 22_000) + "}\n", false},
 		{"commas in comments", entry + strings.Repeat("# "+strings.Repeat(",", 100)+"\n", 1000), true},
 		{"commas in an indented comment", "  # " + strings.Repeat(",", 66_000) + "\n" + entry, true},
@@ -75,7 +75,7 @@ func TestUnknownAnswers(t *testing.T) {
 		known         bool
 	}{
 		{"a role before unknown users", account + "role/a", object(roles, expensive, expensive), "role", true},
-		{"a user behind unknown roles", account + "user/b", object(expensive, users, ""), "user", false},
+		{"a user after unknown roles", account + "user/b", object(expensive, users, ""), "user", false},
 		{"not mapped, and accounts are unknown", account + "user/c", object(roles, users, expensive), "", false},
 		{"not mapped", account + "user/c", object(roles, users, ""), "", true},
 	} {

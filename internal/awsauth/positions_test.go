@@ -50,31 +50,31 @@ func quoteJSON(s string) string {
 func TestScalarStyles(t *testing.T) {
 	const role = "arn:aws:iam::111122223333:role/admin"
 	for name, test := range map[string]struct{ text, want string }{
-		"plain":                             {text: "- rolearn: " + role},
-		"plain, flow":                       {text: "[{rolearn: " + role + " , username: x}]"},
-		"plain, on the next line":           {text: "- rolearn:\n    " + role},
-		"plain, in two lines":               {text: "- rolearn: arn:aws:iam::111122223333:role/a\n    b", want: "arn:aws:iam::111122223333:role/a"}, // the break is a space in the value
-		"single quotes":                     {text: "- rolearn: '" + role + "'"},
-		"single quotes, in two lines":       {text: "- rolearn: '" + role + "\n\n   '"},
-		"double quotes":                     {text: `- rolearn: "` + role + `"`},
-		"double quotes, in two lines":       {text: "- rolearn: \"arn:aws:iam::\\\n    111122223333:role/admin\"", want: `arn:aws:iam::\`}, // an escaped break is not in the value
-		"JSON":                              {text: `[{"rolearn":"` + role + `","username":"x"}]`},
-		"escape":                            {text: `- rolearn: "\u0061rn:aws:iam::111122223333:role/admin"`, want: `\u0061rn:`}, // the first character is written as an escape
-		"literal":                           {text: "- rolearn: |-\n    " + role},
-		"literal, with indentation":         {text: "- rolearn: |1-\n    " + role, want: " " + role}, // the value has a space in front
-		"literal, after empty lines":        {text: "- rolearn: |-\n\n  \n    " + role},
-		"folded":                            {text: "- rolearn: >-\n    " + role + "\n"},
-		"folded, with a comment":            {text: "- rolearn: >+ # why\n    " + role + "\n\n"},
-		"tag":                               {text: "- rolearn: !!str " + role},
-		"tag and anchor":                    {text: "- rolearn: !Sub &a '" + role + "'"},
-		"anchor, a comment and a line":      {text: "- rolearn: &a # why\n    \"" + role + "\""},
-		"alias":                             {text: "- &r\n  rolearn: &a " + role + "\n- rolearn: *a", want: "*a"}, // the user has to edit the alias
-		"merge":                             {text: "- &r\n  rolearn: " + role + "\n- <<: *r"},
-		"CR LF":                             {text: "- username: x\r\n  rolearn: " + role + "\r\n"},
-		"behind characters of 2 to 4 bytes": {text: `[{"x": "é…😀", "rolearn": "` + role + `"}]`},
-		"behind a long line":                {text: `[{"x": "` + strings.Repeat("é", 3000) + `", "rolearn": "` + role + `"}]`},
-		"behind a line separator":           {text: "- username: \"a\u2028      b\"\n  rolearn: " + role},
-		"key in another case":               {text: "- roleARN: " + role},
+		"plain":                            {text: "- rolearn: " + role},
+		"plain, flow":                      {text: "[{rolearn: " + role + " , username: x}]"},
+		"plain, on the next line":          {text: "- rolearn:\n    " + role},
+		"plain, in two lines":              {text: "- rolearn: arn:aws:iam::111122223333:role/a\n    b", want: "arn:aws:iam::111122223333:role/a"}, // the break is a space in the value
+		"single quotes":                    {text: "- rolearn: '" + role + "'"},
+		"single quotes, in two lines":      {text: "- rolearn: '" + role + "\n\n   '"},
+		"double quotes":                    {text: `- rolearn: "` + role + `"`},
+		"double quotes, in two lines":      {text: "- rolearn: \"arn:aws:iam::\\\n    111122223333:role/admin\"", want: `arn:aws:iam::\`}, // an escaped break is not in the value
+		"JSON":                             {text: `[{"rolearn":"` + role + `","username":"x"}]`},
+		"escape":                           {text: `- rolearn: "\u0061rn:aws:iam::111122223333:role/admin"`, want: `\u0061rn:`}, // the first character is written as an escape
+		"literal":                          {text: "- rolearn: |-\n    " + role},
+		"literal, with indentation":        {text: "- rolearn: |1-\n    " + role, want: " " + role}, // the value has a space in front
+		"literal, after empty lines":       {text: "- rolearn: |-\n\n  \n    " + role},
+		"folded":                           {text: "- rolearn: >-\n    " + role + "\n"},
+		"folded, with a comment":           {text: "- rolearn: >+ # why\n    " + role + "\n\n"},
+		"tag":                              {text: "- rolearn: !!str " + role},
+		"tag and anchor":                   {text: "- rolearn: !Sub &a '" + role + "'"},
+		"anchor, a comment and a line":     {text: "- rolearn: &a # why\n    \"" + role + "\""},
+		"alias":                            {text: "- &r\n  rolearn: &a " + role + "\n- rolearn: *a", want: "*a"}, // the user has to edit the alias
+		"merge":                            {text: "- &r\n  rolearn: " + role + "\n- <<: *r"},
+		"CR LF":                            {text: "- username: x\r\n  rolearn: " + role + "\r\n"},
+		"after characters of 2 to 4 bytes": {text: `[{"x": "é…😀", "rolearn": "` + role + `"}]`},
+		"after a long line":                {text: `[{"x": "` + strings.Repeat("é", 3000) + `", "rolearn": "` + role + `"}]`},
+		"after a line separator":           {text: "- username: \"a\u2028      b\"\n  rolearn: " + role},
+		"key in another case":              {text: "- roleARN: " + role},
 	} {
 		t.Run(name, func(t *testing.T) {
 			check := func(file string, o *awsauth.Object, want string) {
@@ -120,7 +120,7 @@ func TestManifestStyles(t *testing.T) {
         groups: [g, h]
 
 `,
-		"literal behind anchor and tag": `data:
+		"literal after anchor and tag": `data:
   mapRoles: &roles !!str |-
    - rolearn: arn:aws:iam::111122223333:role/a
      username: it's "a"

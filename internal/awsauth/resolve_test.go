@@ -74,10 +74,10 @@ func TestSSOElementReplacesEntryWithTheSameKey(t *testing.T) {
 	const literal = `{rolearn: "` + account + `role/AWSReservedSSO_Admin_*", username: literal}`
 	const sso = `{sso: {permissionSetName: Admin, accountID: "111122223333"}, username: sso}`
 	if r := object("["+literal+", "+sso+"]", "", "").Load().Resolve(account + "role/AWSReservedSSO_Admin_*"); r.Mapped {
-		t.Errorf("an sso element behind it leaves the literal entry: %+v", r)
+		t.Errorf("an sso element after the literal entry does not replace it: %+v", r)
 	}
 	if r := object("["+sso+", "+literal+"]", "", "").Load().Resolve(account + "role/AWSReservedSSO_Admin_*"); r.Username != "literal" {
-		t.Errorf("the literal entry behind an sso element is not found: %+v", r)
+		t.Errorf("the literal entry after an sso element is not found: %+v", r)
 	}
 }
 
@@ -124,9 +124,9 @@ func TestKeysOfRoles(t *testing.T) {
 		about, roles, users, want string
 		shadowed                  []bool
 	}{
-		{"the dotted entry behind takes the place and matches no caller", "[" + good + ", " + dotted + "]", "", "", []bool{true, false}},
-		{"the dotted entry before loses its place", "[" + dotted + ", " + good + "]", "", "good", []bool{true, false}},
-		{"the last of three takes the place", "[" + good + ", " + dotted + ", " + good + "]", "", "good", []bool{true, true, false}},
+		{"the dotted entry comes last, replaces the other, and matches no caller", "[" + good + ", " + dotted + "]", "", "", []bool{true, false}},
+		{"the dotted entry comes first and is replaced", "[" + dotted + ", " + good + "]", "", "good", []bool{true, false}},
+		{"the last of three entries replaces the others", "[" + good + ", " + dotted + ", " + good + "]", "", "good", []bool{true, true, false}},
 		{"keys of mapUsers keep their case", "", "[" + strings.ReplaceAll(good+", "+dotted, "rolearn", "userarn") + "]", "good", []bool{false, false}},
 	} {
 		m := object(test.roles, test.users, "").Load()
