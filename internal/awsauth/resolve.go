@@ -12,9 +12,9 @@ type index map[string][]*Entry
 
 // newIndex indexes the entries that the authenticator keeps. Of several entries with the same key, the authenticator keeps
 // only the last one (see Entry.key). newIndex sets shadowedBy of the others. Entries with the same key need not match the
-// same callers: for the key, the authenticator's saveMap turns the ARNs of mapRoles into lower case, but its Matches
-// compares ARNs with strings.EqualFold. For example, strings.ToLower turns U+0130 into i, but strings.EqualFold treats
-// U+0130 as equal only to itself.
+// same callers, because the authenticator makes the keys of mapRoles with strings.ToLower, but matches ARNs with
+// strings.EqualFold (pkg/config/mapper.go, Key and Matches). For example, strings.ToLower turns U+0130 into i, but
+// strings.EqualFold treats U+0130 as equal only to itself.
 func newIndex(entries []Entry) index {
 	stays := make(map[string]*Entry, len(entries)) // the last entry with each key
 	keys := make([]string, len(entries))
