@@ -14,12 +14,15 @@ import (
 func TestBytesThatAreNotUTF8(t *testing.T) {
 	t.Parallel()
 	const entry = "- rolearn: arn:aws:iam::111122223333:role/A\n  username: a\n"
-	for text, want := range map[string]awsauth.Position{
-		"# Andr\xe9\n" + entry:                 {Path: "data.mapRoles", Line: 1, Column: 7},
-		entry + "# é, caf\xc3":                 {Path: "data.mapRoles", Line: 3, Column: 9},
-		entry + "  groups: [\xff]\n":           {Path: "data.mapRoles", Line: 3, Column: 12},
-		"# \xed\xa0\x80\n" + entry:             {Path: "data.mapRoles", Line: 1, Column: 3},
-		entry + "  x: {{SessionName}}\n# \xe9": {Path: "data.mapRoles", Line: 4, Column: 3},
+	for text, want := range map[string]struct {
+		name         string // the byte as the fault writes it
+		line, column int
+	}{
+		"# Andr\xe9\n" + entry:                 {"0xe9", 1, 7},
+		entry + "# é, caf\xc3":                 {"0xc3", 3, 9},
+		entry + "  groups: [\xff]\n":           {"0xff", 3, 12},
+		"# \xed\xa0\x80\n" + entry:             {"0xed", 1, 3},
+		entry + "  x: {{SessionName}}\n# \xe9": {"0xe9", 4, 3},
 	} {
 		o := &awsauth.Object{Data: map[string]string{"mapRoles": text}}
 		d := o.Parse()
@@ -31,11 +34,11 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 			t.Errorf("%q: no fault", text)
 			continue
 		}
-		if diff := cmp.Diff(want, fault.Position); diff != "" {
-			t.Errorf("%q: place (-want +got):\n%s", text, diff)
+		if diff := cmp.Diff(awsauth.Position{Path: "data.mapRoles", Line: want.line, Column: want.column}, fault.Position); diff != "" {
+			t.Errorf("%q: position (-want +got):\n%s", text, diff)
 		}
-		if i := len("the byte 0x"); len(fault.Problem) != len("the byte 0xe9 is not UTF-8") || fault.Problem[:i] != "the byte 0x" {
-			t.Errorf("%q: %s", text, fault.Problem)
+		if problem := "the byte " + want.name + " is not UTF-8"; fault.Problem != problem {
+			t.Errorf("%q: the problem is %q, want %q", text, fault.Problem, problem)
 		}
 	}
 }
