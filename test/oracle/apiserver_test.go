@@ -20,8 +20,9 @@ import (
 var edits = flag.Int("edits", 50, "edits on a real API server; after each, the authenticator and explain are compared")
 
 // TestAuthenticatorAndExplainAgreeOnAPIServer edits aws-auth on a real API server, alternately in JSON and in protobuf.
-// After each edit, the released authenticator and the engine behind explain map every caller in the same way. The
-// authenticator reads aws-auth with its own client, and the test reads it in protobuf.
+// After each edit, the released authenticator and the guard's engine, which kubectl awsauth explain uses, map every caller
+// in the same way. The callers are those of the ARNs in the new and in the last version. The authenticator reads aws-auth
+// with its own client, and the test reads aws-auth in protobuf.
 func TestAuthenticatorAndExplainAgreeOnAPIServer(t *testing.T) {
 	ctx := t.Context()
 	plane, err := controlplane.Start(ctx)
@@ -99,7 +100,7 @@ func TestAuthenticatorAndExplainAgreeOnAPIServer(t *testing.T) {
 	}
 	fmt.Fprintf(t.Output(), "%d edits, %d callers asked, %d with an answer, %d versions with bytes that are not UTF-8\n", *edits, checker.Stats["callers asked"], checker.Stats["callers answered"], invalid)
 	if *edits >= 50 && (invalid == 0 || checker.Stats["callers answered"] == 0) {
-		t.Error("no version had bytes that are not UTF-8, or no caller was mapped, so that the comparison is empty")
+		t.Error("no version had bytes that are not UTF-8, or no caller was mapped, so the test compared nothing")
 	}
 }
 

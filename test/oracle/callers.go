@@ -122,8 +122,9 @@ func (f forms) of(arns ...[]string) []string {
 }
 
 // callersOf returns the callers that the author of an entry may have meant by an ARN. It corrects the case, letters
-// outside of ASCII, surrounding characters and the path. For a role, it returns the sessions of a person, an instance
-// and a pod on Fargate, and the user with the role's name.
+// outside of ASCII, surrounding characters and the path. For an ARN with a name, such as that of a role or a user, it also
+// returns three sessions of the role with this name, of a person, an instance and a pod on Fargate, and the user with this
+// name.
 func callersOf(arn string) []string {
 	set := make(map[string]bool)
 	add := func(form string) {

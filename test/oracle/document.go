@@ -37,8 +37,9 @@ const (
 
 var elementPath = regexp.MustCompile(`^data\.(map(?:Roles|Users|Accounts))\[\d+\]`)
 
-// checkFindings checks with the authenticator that the findings of a document are true, and that a document without
-// findings has no fault.
+// checkFindings checks findings of a document with the authenticator. It checks the findings which say that the authenticator loads
+// nothing from a section, that it never uses an element, or that it replaces an entry by another one. It also checks that a document without
+// findings has no fault, and that no rule panics.
 func (k *Checker) checkFindings(v *version, verdict validate.Verdict) {
 	for _, f := range verdict.Findings {
 		k.Stats.add("finding " + f.Rule)
@@ -91,16 +92,17 @@ func (k *Checker) checkLostSection(f validate.Finding) {
 	}
 }
 
-// answerIndex maps callers to the elements that may answer them. It identifies an element by its path.
+// answerIndex maps callers to the elements that may answer them. An element answers a caller if the authenticator maps the caller by
+// this element. The index identifies an element by its path.
 type answerIndex struct {
-	by       map[string][]string // by caller: the elements that may answer it
-	of       map[string]int      // by element: the number of callers that it may answer
-	accounts []bool              // for each element of mapAccounts, whether it is an account id
+	by       map[string][]string // by caller: the elements that may answer the caller
+	of       map[string]int      // by element: the number of callers that the element may answer
+	accounts []bool              // for each element of mapAccounts: whether the element is an account id
 }
 
 // elementAnswers finds the elements that may answer each caller. To see which element answers, it loads a copy of the document
 // in which the username of each element is the element's path. The copy stays loaded. elementAnswers returns false if the
-// authenticator loads another number of elements from the copy.
+// authenticator loads more or fewer elements from the copy than from the document.
 func (k *Checker) elementAnswers(v *version) (*answerIndex, bool) {
 	marked := make(map[string]string)
 	r := &answerIndex{by: make(map[string][]string), of: make(map[string]int)}
@@ -120,7 +122,7 @@ func (k *Checker) elementAnswers(v *version) (*answerIndex, bool) {
 		}
 	}
 	before := k.a.Stored()
-	accounts, _ := k.a.ParseLoaded() // checkClean and checkLostSection check the error
+	accounts, _ := k.a.ParseLoaded() // if a section can't be parsed, checkClean and checkLostSection report the error
 	k.a.Load(marked)
 	if after := k.a.Stored(); len(after.Roles) != len(before.Roles) || len(after.Users) != len(before.Users) {
 		return nil, false
@@ -158,7 +160,8 @@ func (e element) marked() json.RawMessage {
 	return raw
 }
 
-// checkNever checks a finding that says that the authenticator never, or not always, answers with an element.
+// checkNever checks a finding which says that an element never answers a caller. For conflicting-principal, the finding says that the
+// element doesn't always answer.
 func (k *Checker) checkNever(f validate.Finding, r *answerIndex) {
 	match := elementPath.FindStringSubmatch(f.Path)
 	if match == nil {
@@ -185,8 +188,8 @@ func (k *Checker) checkNever(f validate.Finding, r *answerIndex) {
 	}
 }
 
-// checkReplacedWithMore checks a warning of conflicting-principal: the entry with which the authenticator answers has the
-// username and all groups of the replaced entry.
+// checkReplacedWithMore checks a warning of conflicting-principal. The warning says that another entry replaces an entry without loss of
+// access. So the entry that answers must have the username and all groups of the replaced entry.
 func (k *Checker) checkReplacedWithMore(f validate.Finding, v *version, r *answerIndex) {
 	path := elementPath.FindString(f.Path)
 	i := slices.IndexFunc(v.elements, func(e element) bool { return e.path() == path })
@@ -221,8 +224,8 @@ func (e element) access() (username string, groups []string) {
 	return fields.Username, fields.Groups
 }
 
-// checkAccounts checks that the findings do not reject too many elements of mapAccounts. There may be at most as many rejected
-// elements as elements that are no account ids.
+// checkAccounts checks the findings which say that an element of mapAccounts never matches. There may be at most as many such elements
+// as elements that are no account ids.
 func (k *Checker) checkAccounts(verdict validate.Verdict, r *answerIndex) {
 	named := make(map[string]bool)
 	for _, f := range verdict.Findings {
@@ -242,7 +245,7 @@ func (k *Checker) checkAccounts(verdict validate.Verdict, r *answerIndex) {
 	}
 }
 
-// checkClean checks that the authenticator loads all of a document that has no findings.
+// checkClean checks that the authenticator parses a document without findings without an error, and reads every key of its data.
 func (k *Checker) checkClean(data map[string]string) {
 	k.Stats.add("document clean")
 	if _, err := k.a.ParseLoaded(); err != nil {
@@ -259,7 +262,8 @@ func (k *Checker) checkClean(data map[string]string) {
 var arnLine = regexp.MustCompile(`(?im)^\s*(?:-\s+)?["']?(?:role|user)arn["']?\s*:\s*["']?(arn:[^\s"'#,}\]\\]+)(?:[\s"'#,}\]]|$)`)
 
 // checkCleanElements checks a document without findings. Every element answers a caller, no caller gets a random answer, and
-// mapAccounts holds only account ids. Every ARN that arnLine finds belongs to an element.
+// mapAccounts holds only account ids. Every ARN that arnLine finds belongs to an element. The last check skips a section in which
+// hasMultilineQuotes is true.
 func (k *Checker) checkCleanElements(v *version, r *answerIndex) {
 	for _, e := range v.elements {
 		k.Stats.add("element clean")

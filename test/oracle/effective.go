@@ -101,7 +101,7 @@ func (v *access) adminShare(groups []string) share {
 	return most
 }
 
-// mapped returns the number of callers who are mapped.
+// mapped returns the number of callers that the authenticator maps to a user.
 func (v *access) mapped() int {
 	n := 0
 	for _, answers := range v.answers {
@@ -112,9 +112,9 @@ func (v *access) mapped() int {
 	return n
 }
 
-// covers reports whether v takes no access away from the callers of other. A caller must keep the username and at least
-// the same groups, and must still be able to log in. A caller with a random answer must have the same possible answers in
-// both versions.
+// covers reports whether the version of v takes no access away from the callers of other, which is the earlier version. A
+// mapped caller must keep the username and at least the same groups, and must still be able to log in. A caller with several
+// possible answers must keep exactly these answers.
 func (v *access) covers(other *access) bool {
 	for _, caller := range other.callers {
 		was, is := other.answers[caller], v.answers[caller]

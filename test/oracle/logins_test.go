@@ -37,7 +37,7 @@ func TestLoginsFromBothSources(t *testing.T) {
 	}
 	for _, name := range oracle.RequiredLogins() {
 		if stats[name] == 0 {
-			t.Errorf("the run had no %q, so that its check is empty", name)
+			t.Errorf("the run had no %q, so its check had nothing to check", name)
 		}
 	}
 }

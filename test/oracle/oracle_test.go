@@ -69,7 +69,7 @@ func TestOracle(t *testing.T) {
 	}
 	for _, name := range required() {
 		if report.Stats[name] == 0 {
-			t.Errorf("the run had no %q, so that its check is empty", name)
+			t.Errorf("the run had no %q, so its check had nothing to check", name)
 		}
 	}
 }
@@ -111,8 +111,9 @@ func checkOne(t *testing.T, source *oracle.Source) {
 	}
 }
 
-// required returns the names in the statistics that every run must contain: each style, edit and kind of lockout,
-// changes that take no access away, and each rule whose findings are checked with the authenticator.
+// required returns the names that the statistics of every run must contain. If a name is missing, a check had nothing to
+// check. The names include each style, edit, break and form, each kind of lockout and required finding, the sequences, and
+// each rule whose findings are checked with the authenticator.
 func required() []string {
 	names := []string{
 		"callers answered", "callers answered at random", "document clean", "document faultless", "element clean",

@@ -48,7 +48,8 @@ func (v *access) hasNodes(group string) bool {
 	})
 }
 
-// checkRequired checks that the verdict has the required findings of a change.
+// checkRequired checks that the verdict has the required findings of a change. If the verdict is deny, it doesn't check
+// which finding denies the change.
 func (k *Checker) checkRequired(c *generate.Change, before, after *access, verdict validate.Verdict) {
 	for _, requiredFinding := range k.requiredFindings(c, before, after) {
 		k.Stats.add("required " + requiredFinding.kind)
@@ -62,6 +63,8 @@ func (k *Checker) checkRequired(c *generate.Change, before, after *access, verdi
 	}
 }
 
+// requiredFindings derives the required findings of a change from the authenticator's answers before and after it. It also
+// records in k.grants, for checkHarmless, whether the change grants the bypass.
 func (k *Checker) requiredFindings(c *generate.Change, before, after *access) []requiredFinding {
 	requiredFindings := requiredForRequester(c, before, after)
 	lost := make(map[string]bool)
@@ -88,7 +91,7 @@ func (k *Checker) requiredFindings(c *generate.Change, before, after *access) []
 }
 
 // requiredForRequester returns the required findings for a requester who keeps access, but with another username or fewer
-// groups.
+// groups. It returns none for a requester without extra fields, because the guard can't find the entry of this requester.
 func requiredForRequester(c *generate.Change, before, after *access) []requiredFinding {
 	was, is := before.logins[c.Requester], after.logins[c.Requester]
 	if len(was) != 1 || !was[0].ok || len(is) != 1 || !is[0].ok || c.Form == generate.NoExtra {

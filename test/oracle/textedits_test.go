@@ -40,7 +40,7 @@ func TestTextEditsHaveTheIntendedEffect(t *testing.T) {
 	}
 	for _, name := range oracle.TextEdits() {
 		if stats["text-edit "+name] == 0 {
-			t.Errorf("the run had no %q, so that its check is empty", name)
+			t.Errorf("the run had no %q, so its check had nothing to check", name)
 		}
 	}
 }

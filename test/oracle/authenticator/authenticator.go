@@ -1,5 +1,6 @@
-// Package authenticator runs the ConfigMap backend of the released aws-iam-authenticator. Only the objects in the
-// backend's watch come from this package. All other code is the released program.
+// Package authenticator runs the code of the released aws-iam-authenticator in this process: its ConfigMap backend, its
+// DynamicFile backend, and its handler of logins. This package replaces only the sources of their data: the watch of
+// aws-auth, the file with the access entries, STS and the EC2 API.
 package authenticator
 
 import (
@@ -22,15 +23,15 @@ import (
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
 )
 
-// Authenticator is one running backend. It serves one goroutine at a time.
+// Authenticator is a running ConfigMap backend with a handler of logins. It serves one goroutine at a time.
 type Authenticator struct {
 	mapper  *configmap.ConfigMapMapper
-	handler unsafe.Pointer // see newHandler
+	handler unsafe.Pointer // the handler that newHandler made
 	events  *watch.FakeWatcher
 	stop    chan struct{}
 
-	data   map[string]string
-	stored *Stored // computed by the first call of Stored
+	data   map[string]string // of the loaded object
+	stored *Stored           // computed by the first call of Stored after a load
 }
 
 // silenceLogs turns off the authenticator's log of every object. The level also saves the time to format the messages.
@@ -64,7 +65,7 @@ func New() (*Authenticator, error) {
 	return a, nil
 }
 
-// Close ends the backend.
+// Close stops the backend.
 func (a *Authenticator) Close() {
 	close(a.stop)
 	a.events.Stop()
@@ -95,7 +96,7 @@ type Answer struct {
 	// caller's ARN.
 	Canonical string
 	Mapped    bool
-	// Username and Groups contain the templates of the entry.
+	// Username and Groups are those of the entry. Their templates are not rendered yet.
 	Username string
 	Groups   []string
 }
@@ -106,8 +107,9 @@ func (a Answer) Equal(other Answer) bool {
 		a.Username == other.Username && slices.Equal(a.Groups, other.Groups)
 }
 
-// Resolve maps a caller as pkg/server of the authenticator does: by Canonicalize, Map and IsAccountAllowed. If the ARNs
-// of several entries differ only in case, each call returns the answer of a random one of them.
+// Resolve maps a caller as pkg/server of the authenticator does: by Canonicalize, Map and IsAccountAllowed. If several
+// stored mappings match the caller, each call returns the answer of a random one of them. [Authenticator.Possible] returns
+// all of their answers.
 func (a *Authenticator) Resolve(callerARN string) Answer {
 	identity, err := identityOf(callerARN)
 	if err != nil {
@@ -132,5 +134,5 @@ func SessionOf(callerARN string) string {
 	return rest[strings.LastIndexByte(rest, '/')+1:]
 }
 
-// arnField returns a field of an ARN by its index.
+// arnField returns the field of an ARN with an index. The first field has the index 0.
 func arnField(arn string, index int) string { return strings.SplitN(arn, ":", 6)[index] }

@@ -87,7 +87,7 @@ func set(structure reflect.Value, name string, value any) error {
 	if !reflect.TypeOf(value).AssignableTo(field.Type()) {
 		return fmt.Errorf("the authenticator's %s.%s is a %s now", structure.Type(), name, field.Type())
 	}
-	reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Set(reflect.ValueOf(value)) //nolint:gosec // see above
+	reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Set(reflect.ValueOf(value)) //nolint:gosec // the type was checked above
 	return nil
 }
 

@@ -35,8 +35,8 @@ func (a *Authenticator) ParseLoaded() (accounts []string, err error) {
 	return accounts, err
 }
 
-// Possible returns every answer that the authenticator can give to a caller, in random order. If the ARNs of several mappings
-// differ only in case, it resolves the caller many times.
+// Possible returns every answer that the authenticator can give to a caller, in random order. If several stored mappings
+// match the caller, it resolves the caller many times, because each call of Resolve picks one of them at random.
 func (a *Authenticator) Possible(callerARN string) []Answer {
 	answers := []Answer{a.Resolve(callerARN)}
 	if !answers[0].Mapped || !a.ambiguous(answers[0].Canonical) {
@@ -52,8 +52,9 @@ func (a *Authenticator) Possible(callerARN string) []Answer {
 }
 
 // tries returns how many times to resolve a caller with a random answer. The authenticator iterates over a Go map from a
-// random slot. A map has at most two slots for an element, and at least eight in all. Each answer has at least one slot. With
-// 24 tries for each slot, the probability of missing an answer is e^-24.
+// random slot. A map has eight slots, or at most 16/7 slots for each element, because Go doubles the slots when 7/8 of them
+// are full. A try finds an answer with a probability of at least one in the number of slots. With 48 tries for each element,
+// the probability of missing an answer is less than e^-20.
 func (a *Authenticator) tries() int {
 	stored := a.Stored()
 	return 24 * max(8, 2*len(stored.Users), 2*len(stored.Roles))

@@ -39,7 +39,8 @@ const (
 // Orders returns every order.
 func Orders() []string { return []string{OnlyAWSAuth, OnlyEntries, EntriesFirst, AWSAuthFirst} }
 
-// Sources runs the backends of both sources of access, and asks them in every order.
+// Sources runs the backends of both sources of access: aws-auth and access entries. [Sources.Logins] asks the backends in
+// a given order.
 type Sources struct {
 	*Authenticator
 
@@ -51,8 +52,8 @@ type Sources struct {
 // initMetrics makes the metrics that the DynamicFile backend counts.
 var initMetrics = sync.OnceFunc(func() { metrics.InitMetrics(prometheus.NewRegistry()) })
 
-// NewSources starts backends that have read nothing yet. The DynamicFile backend matches callers by their unique ids, as
-// EKS does.
+// NewSources starts both backends. They have read nothing yet. The DynamicFile backend matches callers by their unique
+// ids, as EKS does.
 func NewSources() (*Sources, error) {
 	initMetrics()
 	a, err := New()
@@ -116,9 +117,9 @@ func UniqueID(arn string) string {
 	return fmt.Sprintf("AROA%016X", hash.Sum64())
 }
 
-// Logins returns every login that the authenticator may give a caller when it asks its backends in the order. A refusal is
-// the zero Login. source names the source that answers, even if the authenticator then refuses the caller. It is empty if
-// no source answers.
+// Logins returns every login that the authenticator may give a caller if it asks its backends in the given order. A refusal
+// is the zero Login. source names the source that maps the caller, even if the authenticator then refuses the caller,
+// because it can't render a template. source is empty if no source maps the caller.
 func (s *Sources) Logins(order, callerARN string) (source string, logins []Login) {
 	identity, err := identityOf(callerARN)
 	if err != nil {
@@ -142,8 +143,8 @@ func (s *Sources) Logins(order, callerARN string) (source string, logins []Login
 	return source, logins
 }
 
-// source returns the source that answers a caller, or "". It asks the backends itself, because doMapping doesn't say which
-// of them answers.
+// source returns the source that maps a caller, or "". It asks the backends itself, because doMapping doesn't say which of
+// them maps the caller.
 func (s *Sources) source(order string, identity *token.Identity) string {
 	for _, backend := range s.backends[order] {
 		if _, err := backend.Map(identity); err == nil {

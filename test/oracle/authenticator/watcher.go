@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/aws-iam-authenticator/pkg/mapper/configmap"
 )
 
-// Watcher is a backend that watches an API server with the released program's own client, which uses protobuf.
+// Watcher is a ConfigMap backend that watches an API server with the released program's own client, which uses protobuf.
 type Watcher struct {
 	*Authenticator
 	loaded chan *corev1.ConfigMap
@@ -66,7 +66,8 @@ func (w *Watcher) Next(ctx context.Context) (resourceVersion string, data map[st
 	}
 }
 
-// notifyingClient is a client whose watch sends each object to loaded as soon as the authenticator has read it.
+// notifyingClient is a client whose watch sends each object to loaded as soon as the authenticator has read it. For a
+// deleted object, the sent object has nil data. For an object without data, it has an empty map.
 type notifyingClient struct {
 	typedcorev1.ConfigMapInterface
 	loaded chan<- *corev1.ConfigMap
