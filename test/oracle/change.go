@@ -57,9 +57,9 @@ func (k *Checker) checkChange(c *generate.Change, now *version, object *awsauth.
 	}
 }
 
-// checkLockouts checks that the guard denies a change that locks a principal out. The guard must also deny it with all
-// document rules (validate.OfDocument) off. Users can turn these rules off. They also only warn if the old version has the
-// same fault.
+// checkLockouts checks that the guard denies a change that locks a principal out. The guard must also deny the change with
+// all document rules (validate.OfDocument) off, because users can turn these rules off, and because they only warn if the
+// old version has the same fault.
 func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy validate.Policy, verdict validate.Verdict) {
 	if len(kinds) == 0 {
 		return
@@ -83,7 +83,7 @@ func (k *Checker) checkLockouts(kinds []string, change validate.Change, policy v
 	}
 }
 
-// checkNodeFindings checks a finding which says that nodes turn NotReady: the change must lock nodes out.
+// checkNodeFindings checks that the guard reports that nodes turn NotReady only if the change locks nodes out.
 func (k *Checker) checkNodeFindings(change validate.Change, lockouts []string, verdict validate.Verdict) {
 	for _, o := range []*awsauth.Object{change.Old, change.New} {
 		if o != nil && (hasReplacementCharacter(o) || pastLimit(o)) {
@@ -162,7 +162,7 @@ func (k *Checker) lockouts(c *generate.Change, before, after *access) []string {
 	return kinds
 }
 
-// addNodes adds a lockout for each node that no longer logs in with its username.
+// addNodes adds a lockout for each node that no longer logs in as a node with its username.
 func addNodes(add func(kind string, was, is share), before, after *access) {
 	for _, caller := range before.callers {
 		was := before.logins[caller]

@@ -35,19 +35,19 @@ const (
 	checkHarmless  = "harmless"   // a change that takes no access away and has no new fault is not denied
 	checkNewFaults = "new faults" // a change with new faults is denied
 	checkRequired  = "required"   // a change has the required finding
-	checkSequence  = "sequence"   // in a sequence, a request that locks a principal out is denied
+	checkSequence  = "sequence"   // in a sequence, requests that lock a principal out are denied, EKS and users with the right to break-glass are admitted, and added finalizers and owners cause a warning
 	checkBytes     = "bytes"      // a text is denied if bytes that are not UTF-8 give the stored text other mappings than the reviewed text
 	checkManifest  = "manifest"   // the guard reads a manifest as the API server does
 )
 
-// Checker checks one change after the other. It serves one goroutine at a time.
+// Checker checks changes, one at a time. It serves one goroutine at a time.
 type Checker struct {
 	a        *authenticator.Authenticator
 	forms    forms
 	Stats    Stats
 	failures []Failure
-	cause    string // see causeOf
-	grants   bool   // see grantsBypass
+	cause    string // the result of causeOf for the change
+	grants   bool   // the result of grantsBypass for the change
 }
 
 // NewChecker starts an authenticator for the checker. [Checker.Close] stops it.
@@ -96,11 +96,13 @@ func (k *Checker) fail(check, class, format string, args ...any) {
 	k.failures = append(k.failures, Failure{check, class, fmt.Sprintf(format, args...)})
 }
 
-// special matches the parts of a change's origin whose disagreements have a class of their own.
+// special matches names of breaks, edits and styles. The disagreements on a change that one of these made have a class of
+// their own.
 var special = regexp.MustCompile(`raw-|tail$|comment-with-signs|commas|account-|folded|instance-group|template-group|replacement|directive`)
 
-// causeOf returns a suffix for the class of a change's disagreements. It names the special part of the change, and is
-// empty if the change has none.
+// causeOf returns a suffix for the class of a change's disagreements. The suffix names the special break, edit or style of
+// the change. Otherwise it says that a protected principal only has to log in, or it names the form of the extra fields. It
+// is empty for a change with none of these.
 func causeOf(c *generate.Change) string {
 	for _, done := range c.Origin {
 		what, name, _ := strings.Cut(done, " ")

@@ -166,19 +166,19 @@ func isAboutAccess(f validate.Finding) bool {
 		f.Rule == "node-shape" && (strings.Contains(f.Message, "would have the admin group") || strings.Contains(f.Message, "is for EC2 instances"))
 }
 
-// hasUnreadText reports whether an object may have text that the authenticator does not read: a lost section, text after
-// the end of a section, or a section under another key.
+// hasUnreadText reports whether an object may have text that the authenticator does not read: a section from which it loads nothing, text
+// after the end of a section, or a section under another key.
 func (k *Checker) hasUnreadText(o *awsauth.Object) bool {
 	unread := []string{"yaml-syntax", "not-a-list", "trailing-content", "misspelt-data-key", "unknown-data-key"}
 	return slices.ContainsFunc(validate.Evaluate(validate.Change{New: o}, validate.Policy{}).Rules(), func(rule string) bool { return slices.Contains(unread, rule) })
 }
 
-// checkHarmless checks that the guard does not deny a change that takes no access away and adds no fault. The caller makes sure that the change
-// takes no access away. locked reports whether the change causes a lockout all the same. This is possible, because covers accepts random
-// answers.
+// checkHarmless checks that the guard does not deny a change that takes no access away and adds no fault. The caller makes sure, with
+// access.covers, that the change takes no access away. locked reports whether the change causes a lockout all the same. This is possible,
+// because covers accepts random answers. The statistics call a change that takes no access away a superset.
 func (k *Checker) checkHarmless(change validate.Change, policy validate.Policy, verdict validate.Verdict, locked bool, old, now *version) {
 	k.Stats.add("superset changes")
-	if change.New == nil || locked { // covers accepts a random answer, which locks a requester out
+	if change.New == nil || locked { // with a random answer, the requester may be locked out
 		k.Stats.add("superset without object, or random")
 		return
 	}

@@ -9,8 +9,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/oracle/generate"
 )
 
-// requester returns the sender of a change as kube-apiserver describes it. l is the sender's login through aws-auth. If
-// the login is refused, the sender has an access entry. A sender without the ARN of a caller has a client certificate.
+// requester returns the sender of a change as kube-apiserver describes the sender to the webhook. l is the sender's login
+// through aws-auth. If this login is refused, the sender logs in with an access entry. A sender whose arn is not that of a
+// caller has a client certificate of an admin.
 func requester(arn, form string, l login) validate.Requester {
 	if !callerARN.MatchString(arn) {
 		return validate.Requester{Username: "kubernetes-admin", Groups: []string{"system:masters", loggedIn}}

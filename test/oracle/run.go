@@ -29,7 +29,8 @@ func Exceptions() []Exception {
 	}}
 }
 
-// Stats counts the checked changes and answers by kind. It shows that no check is empty.
+// Stats counts the checked changes and answers by kind. The tests require some counts to be more than zero, so that they notice if
+// a check had nothing to check.
 type Stats map[string]int
 
 func (s Stats) add(name string) { s[name]++ }
@@ -66,7 +67,7 @@ type Source struct {
 	cases []*generate.Change
 }
 
-// NewSource reads the cases that match the patterns, except for [Exceptions]. A run checks the cases, and also derives
+// NewSource reads the cases that match the glob patterns, except for [Exceptions]. A run checks the cases, and also derives
 // generated changes from them.
 func NewSource(seed uint64, patterns ...string) (*Source, error) {
 	s := &Source{Seed: seed}
@@ -97,7 +98,7 @@ func NewSource(seed uint64, patterns ...string) (*Source, error) {
 // Cases returns the number of cases. Their indexes begin with 0.
 func (s *Source) Cases() int { return len(s.cases) }
 
-// correctionEvery is the distance of the indexes that have a correction.
+// correctionEvery is the distance between two indexes whose change is a correction.
 const correctionEvery = 64
 
 // Change returns the change with an index. The cases have the first indexes. After them, documents have even indexes, and
@@ -116,7 +117,7 @@ func (s *Source) Change(index int) *generate.Change {
 	return generate.NewChange(r)
 }
 
-// sequenceEvery is the distance of the indexes that have a sequence.
+// sequenceEvery is the distance between two indexes that have a sequence.
 const sequenceEvery = 8
 
 // Sequence returns the sequence of an index, or nil if the index has no sequence.
@@ -136,7 +137,8 @@ type Report struct {
 	Counts map[string]int
 }
 
-// FoundFailure is a failure with its index. The change or the sequence reproduces it.
+// FoundFailure is a failure with the index, the change and the sequence that a checker checked. The change or the sequence
+// reproduces the failure. Sequence is nil if the index has none.
 type FoundFailure struct {
 	Failure
 	Index    int
@@ -148,7 +150,7 @@ type FoundFailure struct {
 type Options struct {
 	// Known are kinds of disagreements to ignore.
 	Known map[string]bool
-	// First stops at the first disagreement that is not known, and doesn't minimize its change.
+	// First stops all workers soon after the first disagreement that is not known, and doesn't minimize its change.
 	First bool
 	// AsFound reports changes as generated, without minimizing them.
 	AsFound bool
@@ -252,6 +254,7 @@ func Run(s *Source, count, workers int, options Options) (*Report, error) {
 	return report, nil
 }
 
+// shrink adds the failures to the report, each with a minimal change.
 func (r *Report) shrink(found []FoundFailure) error {
 	checker, err := NewChecker()
 	if err != nil {

@@ -77,7 +77,7 @@ func (k *Checker) CheckSequence(s *generate.Sequence) (failures []Failure) {
 	return k.failures
 }
 
-// checkStep sends one request, checks the response, and stores the new object if the guard admits the request.
+// checkStep sends the request of a step, checks the response, and stores the new object if the guard admits the request.
 func (k *Checker) checkStep(s *generate.Sequence, name string, step generate.Step, guard *admission.Handler, now *storedState, callers []string) {
 	before := now.history[len(now.history)-1]
 	next := applyStep(step, now.object)
@@ -149,7 +149,8 @@ func (k *Checker) checkAdded(name string, before, after *corev1.ConfigMap, respo
 	}
 }
 
-// checkStepLockouts checks that a step that locks a principal out is denied.
+// checkStepLockouts checks that the guard denies a step that locks a principal out. A requester who logged in by an earlier
+// version also counts as locked out if the step takes all access from the requester, or the admin group.
 func (k *Checker) checkStepLockouts(s *generate.Sequence, name string, step generate.Step, before, after, loginAccess *access, byEntry bool, response *admissionv1.AdmissionResponse) {
 	c := &generate.Change{Protected: s.Protected, Requester: step.Requester, Form: generate.NoExtra}
 	if !byEntry && loginAccess == before {

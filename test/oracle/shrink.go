@@ -14,7 +14,7 @@ import (
 const maxMinimizeTries = 3000
 
 // minimize removes the parts of the change that the failure doesn't need. It returns the failure with the smaller
-// change. It doesn't minimize a sequence, and a change whose text must match a model.
+// change. It doesn't minimize a sequence, or a change whose text must match a model.
 func (k *Checker) minimize(f FoundFailure) FoundFailure {
 	tries := maxMinimizeTries
 	still := func(c *generate.Change) (Failure, bool) {

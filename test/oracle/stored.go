@@ -11,8 +11,9 @@ func NewCheckerFor(a *authenticator.Authenticator) *Checker {
 	return &Checker{a: a, forms: make(forms), Stats: make(Stats)}
 }
 
-// CheckStored compares the mappings of an object according to the guard with those that the backend has loaded. It asks
-// for every caller with an ARN in the object or in arns. It returns the ARNs of the object.
+// CheckStored compares the mappings of an object according to the guard with those that the backend has loaded. It compares
+// the mapping of every caller that an ARN in the object or in arns may mean. It returns the ARNs of the object, and the
+// disagreements.
 func (k *Checker) CheckStored(data map[string]string, arns []string) (asked []string, failures []Failure) {
 	k.failures, k.cause = nil, ""
 	v := newVersion(data)

@@ -21,7 +21,7 @@ func TextEdits() []string {
 	return []string{"add", "add-account", "replace", "remove", "rename", "set-value", "move", "manifest"}
 }
 
-// textEditor makes one edit of internal/edit after the other, and compares its effect with the intended one.
+// textEditor makes edits with internal/edit, one at a time, and compares the effect of each with the intended one.
 type textEditor struct {
 	a      *authenticator.Authenticator
 	forms  forms
@@ -29,14 +29,14 @@ type textEditor struct {
 	source *Source
 }
 
-// Close ends the authenticator.
+// Close stops the authenticator.
 func (k *textEditor) Close() { k.a.Close() }
 
 func (k *textEditor) statistics() Stats { return k.stats }
 
 // RunTextEdits makes count random edits of generated texts. internal/edit must refuse an edit, or change exactly the intended elements, as
 // the released authenticator reads them. RunTextEdits returns a description of each edit with another effect. At least half of the texts
-// have no fault. The statistics count refused edits of texts with and without faults separately.
+// have no fault. The statistics count all refused edits, and also those of texts without faults alone.
 func RunTextEdits(s *Source, count, workers int) (Stats, []string, error) {
 	found := make(chan string)
 	var failures []string
@@ -65,7 +65,7 @@ func RunTextEdits(s *Source, count, workers int) (Stats, []string, error) {
 	return stats, failures, err
 }
 
-// check makes the edit of an index. It returns a description of the first mistake.
+// check makes the random edit that belongs to an index. It returns a description of the first mistake, or "" if there is none.
 func (k *textEditor) check(index int) string {
 	r := rand.New(rand.NewPCG(k.source.Seed, uint64(index)|1<<62)) //nolint:gosec // every run must be the same
 	c := generate.NewDocument(r, k.source.seeds)
@@ -110,10 +110,10 @@ type textEdit struct {
 	after   map[string]string
 	section string
 	skipped bool                         // the text has nothing to edit in this way
-	wantAll map[string][]json.RawMessage // the elements after the edit, of each section that changes
-	changed map[string]int               // by section: the index of the element that changes; its JSON may have another form
-	lost    bool                         // the authenticator loads nothing from the section
-	other   string                       // a mistake that was found while editing
+	wantAll map[string][]json.RawMessage // by section that changes: all elements after the edit
+	changed map[string]int               // by section: the index of the element that changes; its JSON may differ from wantAll if both decode to the same entry
+	lost    bool                         // the authenticator loads nothing from the section before the edit
+	other   string                       // a mistake that makeManifest found
 }
 
 var (
@@ -125,7 +125,7 @@ var (
 
 func (t *textEdit) pick(list []string) string { return list[t.r.IntN(len(list))] }
 
-// make makes an edit. It returns the error of internal/edit.
+// make makes the edit with a name of TextEdits. It returns the error of internal/edit.
 func (t *textEdit) make(k *textEditor, name string) error {
 	t.section = t.pick([]string{"mapRoles", "mapRoles", "mapUsers"})
 	if name == "add-account" || (name == "remove" || name == "set-value") && t.r.IntN(4) == 0 {
@@ -216,7 +216,7 @@ func (t *textEdit) make(k *textEditor, name string) error {
 	return err
 }
 
-// keepSome gives the new entry some values of the old one.
+// keepSome gives the new entry some values of the old element, so that the edit doesn't change every field.
 func (t *textEdit) keepSome(entry *awsauth.Entry, old json.RawMessage) {
 	was := decodeEntry(t.section, old)
 	if t.r.IntN(2) == 0 && was.ARN != "" {
@@ -238,7 +238,7 @@ func (t *textEdit) keepSome(entry *awsauth.Entry, old json.RawMessage) {
 	}
 }
 
-// makeAccount makes an edit of mapAccounts.
+// makeAccount makes an edit of mapAccounts. It returns the error of internal/edit.
 func (t *textEdit) makeAccount(k *textEditor, name string) error {
 	text := t.data[t.section]
 	k.a.Load(t.data)
@@ -273,7 +273,7 @@ func (t *textEdit) makeAccount(k *textEditor, name string) error {
 	return err
 }
 
-// problem compares the result with the intended one. It returns "" if they are equal.
+// problem compares the result with the intended one. It returns a description of a difference, or "" if there is none.
 func (t *textEdit) problem(k *textEditor) string {
 	if t.other != "" || t.skipped {
 		return t.other
@@ -305,7 +305,8 @@ func (t *textEdit) problem(k *textEditor) string {
 	return t.access(k, want)
 }
 
-// access compares the authenticator's answers for the edited object with those for the intended one.
+// access compares the authenticator's answers for the edited object with those for the intended one. It returns a description of a
+// difference, or "" if there is none.
 func (t *textEdit) access(k *textEditor, want map[string]string) string {
 	callers := k.forms.of(newVersion(t.data).arns, newVersion(t.after).arns)
 	answers := func(data map[string]string) (list [][]authenticator.Answer) {
@@ -329,7 +330,8 @@ func (t *textEdit) access(k *textEditor, want map[string]string) string {
 	return ""
 }
 
-// makeManifest writes the object into a file in one of several ways, and gives a section a new text.
+// makeManifest writes the object into a manifest, and replaces the text of a section in the manifest with edit.Manifest. It records in
+// t.other if the manifest then has another object than intended, or if its beginning changed.
 func (t *textEdit) makeManifest(entry awsauth.Entry) error {
 	data := t.data
 	if data == nil {
@@ -366,10 +368,11 @@ func (t *textEdit) makeManifest(entry awsauth.Entry) error {
 	return nil
 }
 
-// manifestHead is the number of bytes of a file by [manifestFile] that no edit changes.
+// manifestHead is the length in bytes of the beginning of each file of [manifestFile] that no edit may change. The beginning is part of
+// another document, or white space.
 const manifestHead = 40
 
-// manifestFile returns a file with the object.
+// manifestFile returns a file with the object in one of several forms. It returns false if it can't write the object in this form.
 func manifestFile(r *rand.Rand, data map[string]string) (string, bool) {
 	object := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "aws-auth", "namespace": "kube-system"}, "data": data}
 	if len(data) == 0 && r.IntN(2) == 0 {
@@ -417,7 +420,7 @@ func emptyText(text string) bool {
 func mustJSON(value any) json.RawMessage {
 	text, err := json.Marshal(value)
 	if err != nil {
-		panic(err) // texts only
+		panic(err) // can't happen, because the value holds only texts, lists and mappings
 	}
 	return text
 }
@@ -429,7 +432,7 @@ func listText(list []json.RawMessage) string {
 	return string(mustJSON(list))
 }
 
-// canonicalJSON returns JSON with sorted keys, as the authenticator's decoder writes it.
+// canonicalJSON returns JSON with sorted keys, as the authenticator's conversion from YAML to JSON writes it.
 func canonicalJSON(raw json.RawMessage) json.RawMessage {
 	var value any
 	if json.Unmarshal(raw, &value) != nil {
@@ -438,6 +441,7 @@ func canonicalJSON(raw json.RawMessage) json.RawMessage {
 	return mustJSON(value)
 }
 
+// entryJSON returns an entry as an element in JSON.
 func entryJSON(e awsauth.Entry) json.RawMessage {
 	fields := map[string]any{e.ARNKey(): e.ARN, "username": e.Username}
 	if len(e.Groups) > 0 {
@@ -464,7 +468,7 @@ func equalEntries(a, b awsauth.Entry) bool {
 	return a.ARN == b.ARN && a.Username == b.Username && slices.Equal(a.Groups, b.Groups)
 }
 
-// otherFields returns the fields of an element that an entry of awsauth lacks, as JSON.
+// otherFields returns, as JSON, the fields of an element that awsauth.Entry doesn't hold.
 func otherFields(raw json.RawMessage) string {
 	return string(changedJSON(raw, func(fields map[string]any) {
 		for key := range fields {
@@ -482,6 +486,7 @@ func keysOf(raw json.RawMessage) []string {
 	return slices.Sorted(maps.Keys(fields))
 }
 
+// changedJSON returns an element after a change of its fields. It returns an element that is not a mapping unchanged.
 func changedJSON(raw json.RawMessage, change func(map[string]any)) json.RawMessage {
 	var fields map[string]any
 	if json.Unmarshal(raw, &fields) != nil || fields == nil {

@@ -2,8 +2,8 @@
 // the oracle finds each of them. A mutant that survives is a mistake that the oracle doesn't find.
 //
 // The mutants are written by hand, in mutants.txt. The command doesn't change the source: it passes each mistake to the
-// go command as an overlay. It ignores the disagreements that the oracle also finds in the unchanged engine. There should
-// be none.
+// go command as an overlay. It ignores the disagreements that TestOracle also finds in the unchanged engine. There should
+// be none. It doesn't run TestLoginsFromBothSources on the unchanged engine, so this test must pass there.
 package main
 
 import (
@@ -102,7 +102,7 @@ func run(ctx context.Context, out io.Writer, root string, count int, seed uint64
 	return survived, errors.Join(failed...)
 }
 
-// readMutants reads mutants.txt. It has blocks that begin with "== NAME FILE" and hold a text, a line "=>" and the
+// readMutants reads mutants.txt. The file has blocks that begin with "== NAME FILE" and hold a text, a line "=>" and the
 // replacement of the text.
 func readMutants(file string) ([]mutant, error) {
 	text, err := os.ReadFile(file)
@@ -123,8 +123,8 @@ func readMutants(file string) ([]mutant, error) {
 	return list, nil
 }
 
-// checkMutants returns an error that names each mutant whose text is not in the source exactly once. A change of the
-// engine may require a change of its mutants.
+// checkMutants returns an error that names each mutant whose text is not in its file exactly once. After a change of the
+// engine, some mutants may no longer fit, and must be changed too.
 func checkMutants(list []mutant, root string) error {
 	var bad []error
 	for _, m := range list {
@@ -138,7 +138,8 @@ func checkMutants(list []mutant, root string) error {
 	return nil
 }
 
-// mutatedSource returns the content of the file with the mistake.
+// mutatedSource returns the content of the mutant's file with the mistake. It fails if the file doesn't have the text exactly
+// once.
 func (m mutant) mutatedSource(root string) (string, error) {
 	source, err := os.ReadFile(filepath.Join(root, m.file))
 	if err != nil {
@@ -161,7 +162,7 @@ func build(ctx context.Context, output string, flags ...string) error {
 	return nil
 }
 
-// baseline runs the oracle on the unchanged source, and writes the kinds of its disagreements to the file known.
+// baseline runs TestOracle on the unchanged source, and writes the kinds of its disagreements to the file known.
 func baseline(ctx context.Context, out io.Writer, dir, known string, count int, seed uint64) error {
 	program := filepath.Join(dir, "baseline")
 	if err := build(ctx, program); err != nil {
