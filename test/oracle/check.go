@@ -35,7 +35,7 @@ const (
 	checkHarmless  = "harmless"   // a change that takes no access away and has no new fault is not denied
 	checkNewFaults = "new faults" // a change with new faults is denied
 	checkRequired  = "required"   // a change has the required finding
-	checkSequence  = "sequence"   // in a sequence, requests that lock a principal out are denied, EKS and users with the right to break-glass are admitted, and added finalizers and owners cause a warning
+	checkSequence  = "sequence"   // in a sequence, the guard denies lockouts, admits EKS and break-glass of admins, and warns of added finalizers and owners
 	checkBytes     = "bytes"      // a text is denied if bytes that are not UTF-8 give the stored text other mappings than the reviewed text
 	checkManifest  = "manifest"   // the guard reads a manifest as the API server does
 )

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Break is a mistake in the text of a section. apply makes the mistake. If the text has no place for it, apply
-// returns the text unchanged.
+// Break is a mistake in the text of a section. apply makes the mistake in a random place. If the text has no place for the
+// mistake, apply returns the text unchanged.
 type Break struct {
 	Name  string
 	apply func(r *rand.Rand, text string) string
@@ -104,7 +104,7 @@ var tails = []string{
 	"---\n*a\n", "---\n!<\n", "...\n!<x\n", "---\n\x01\n", "...\n\x01\n", "...\n%YAML 9.9\n---\n", "...\n%TAG x\n", "--- &\n", "--- >9x\n", "... \x07\n",
 }
 
-// similarKey returns the first of the words that begins with the same four letters as key. If no word does, it
+// similarKey returns the first of the words that begins with the same four letters as key. If there is no such word, it
 // returns key without its last letter.
 func similarKey(key string, words ...string) string {
 	for _, w := range words {
@@ -115,6 +115,7 @@ func similarKey(key string, words ...string) string {
 	return key[:len(key)-1]
 }
 
+// onText returns a function that changes the whole text.
 func onText(change func(string) string) func(*rand.Rand, string) string {
 	return func(_ *rand.Rand, text string) string { return change(text) }
 }
@@ -133,7 +134,7 @@ func onLine(pattern string, change func(string) string) func(*rand.Rand, string)
 	}
 }
 
-// BreakText makes a random mistake in one text of the data, as a person or a tool does.
+// BreakText makes a random mistake in one section of the data, or misspells the key of a section, as a person or a tool does.
 func BreakText(r *rand.Rand, data map[string]string) { breakData(r, data) }
 
 // breakData applies a random break to one section, or misspells its key. It returns the name of the break.
@@ -167,8 +168,8 @@ func breakData(r *rand.Rand, data map[string]string) (name string) {
 	return b.Name
 }
 
-// breakAgain applies the break with the name to a random section. If it can't, it applies a random break. It returns
-// the name of the applied break.
+// breakAgain applies the break with the name to a random place of a random section. If there is no such break, or the section
+// is empty, it applies a random break. It returns the name of the applied break.
 func breakAgain(r *rand.Rand, data map[string]string, name string) string {
 	for _, b := range Breaks() {
 		if key := pick(r, []string{"mapRoles", "mapRoles", "mapUsers"}); b.Name == name && data[key] != "" && !strings.HasPrefix(name, "raw-") {
@@ -186,7 +187,8 @@ var fragments = []string{
 	"  groups: [system:masters]\n", "  username: {{SessionName}}\n", "{{EC2PrivateDNSName}}", "\\x41", "\\u00e9", "K", "ſ", "%", "@", "`", "-", "?", ",", "\x00", "\xff",
 }
 
-// Mutate makes one to three random changes of a few bytes each. The result is UTF-8.
+// Mutate makes one to three random changes. Each change inserts a fragment, deletes or flips a few bytes, or repeats the
+// beginning of a line. The result is UTF-8.
 func Mutate(r *rand.Rand, text string) string {
 	b := []byte(text)
 	for range 1 + r.IntN(3) {

@@ -13,7 +13,8 @@ import (
 // does not exist.
 type Change struct {
 	Old, New map[string]string
-	// Model is the content of New. It is nil if a break changed the text of New, or if the entries may have faults.
+	// Model is the content of New. It is nil if the entries may have faults, or if New is not the text of a model: it has a
+	// break, or texts of the old version.
 	Model *Model
 	// Protected maps the ARN of each protected principal to its groups.
 	Protected map[string][]string
@@ -22,7 +23,7 @@ type Change struct {
 	// Requester is the ARN with which the requester logs in: for a role, the ARN of a session. It is empty if the
 	// requester doesn't log in with IAM. It can be an ARN that no caller has.
 	Requester string
-	// Form is one of [Forms]: it says which extra fields the requester has.
+	// Form is one of [Forms]. It says which extra fields the requester has, or that the requester lacks a group.
 	Form string
 	// OverrideGroups are the override groups of the policy; nil means system:masters.
 	OverrideGroups []string
@@ -41,7 +42,7 @@ const (
 )
 
 // The forms of a requester's extra fields. The authenticator writes FullExtra. Impersonation, proxies and older releases
-// produce the others.
+// produce the others. NoGroupFromCluster has the fields of FullExtra, but the requester isn't in system:authenticated.
 const (
 	FullExtra          = ""
 	LowerCaseKeys      = "lower-case-keys"
@@ -65,7 +66,8 @@ func Forms() []string {
 	}
 }
 
-// NewChange makes a change.
+// NewChange makes a random change. It can delete or create the object. In a quarter of the changes, the old version has
+// breaks. The new version can keep the breaks, repair them, or have a break in another place.
 func NewChange(r *rand.Rand) *Change {
 	c := &Change{Manifest: pick(r, []string{Live, Live, Live, Applied, KubectlEdit})}
 	model := NewModel(r)
@@ -95,12 +97,12 @@ func NewChange(r *rand.Rand) *Change {
 		c.New = fixed
 		c.record("edit", "repair")
 		return c
-	case n < 9 && broken: // the new version has a break in another place instead
+	case n < 9 && broken: // instead, the new version has the same break in a random place
 		c.New = maps.Clone(fixed)
 		last := strings.TrimPrefix(c.Origin[len(c.Origin)-1], "old-break ")
 		c.record("break", breakAgain(r, c.New, last))
 		return c
-	case n < 10: // the new version keeps the broken text, and gets another break
+	case n < 10: // the new version keeps the text of the old version, broken or not, and gets a break
 		c.New = maps.Clone(c.Old)
 		c.record("break", breakData(r, c.New))
 		return c
@@ -181,6 +183,7 @@ func (c *Change) keepKeys(r *rand.Rand) {
 	}
 }
 
+// edit makes a random edit of the model. It records the name of the edit in Origin. when is "" or "old:".
 func (c *Change) edit(r *rand.Rand, model *Model, when string) {
 	e := pick(r, Edits())
 	e.apply(r, model)
@@ -189,13 +192,15 @@ func (c *Change) edit(r *rand.Rand, model *Model, when string) {
 
 func (c *Change) record(what, name string) { c.Origin = append(c.Origin, what+" "+name) }
 
-// harmless are the edits that add no fault to a model. Other edits may add one.
-var harmless = []string{"add-role", "add-user", "add-account", "add-group", "reorder", "userid", "remove", "rename", "drop-section", "empty", "restyle", "create"}
+// faultlessEdits are the names of the edits that add no fault to a model. Some of them take access away. Other edits may
+// add a fault.
+var faultlessEdits = []string{"add-role", "add-user", "add-account", "add-group", "reorder", "userid", "remove", "rename", "drop-section", "empty", "restyle", "create"}
 
+// faultless reports whether no edit of the change may have added a fault to the entries. It ignores breaks.
 func (c *Change) faultless() bool {
 	for _, done := range c.Origin {
 		what, name, _ := strings.Cut(done, " ")
-		if what == "old:edit" || what == "edit" && !slices.Contains(harmless, name) {
+		if what == "old:edit" || what == "edit" && !slices.Contains(faultlessEdits, name) {
 			return false
 		}
 	}
@@ -221,13 +226,13 @@ func (c *Change) setPolicyAndRequester(r *rand.Rand, model Model) {
 	for range r.IntN(3) {
 		if e := pick(r, entries); len(e.Groups) > 0 && protectable.MatchString(e.ARN) && !strings.Contains(strings.Join(e.Groups, ""), "{{") {
 			c.Protected[e.ARN] = slices.Clone(e.Groups)
-			if r.IntN(3) == 0 { // the principal must be able to log in, with any groups
+			if r.IntN(3) == 0 { // the policy requires only that the principal can log in
 				c.Protected[e.ARN] = []string{authenticated}
 			}
 		}
 	}
 	switch r.IntN(4) {
-	case 0: // a user without an entry, whose account may be mapped
+	case 0: // a user without an entry, whose account may be in mapAccounts
 		c.Requester = "arn:aws:iam::" + accountA + ":user/stranger"
 	case 1, 2:
 		c.Requester = callerARN(pick(r, entries).ARN)
@@ -247,8 +252,8 @@ func callerARN(arn string) string {
 	return strings.Replace(head, ":iam:", ":sts:", 1) + ":assumed-role/" + path[strings.LastIndexByte(path, '/')+1:] + "/alice@example.com"
 }
 
-// NewDocument makes a change that has only a new version. It makes the version from a new model or from one of the
-// seeds. The guard evaluates the version as a document by itself.
+// NewDocument makes a change that has only a new version, so the guard evaluates a document by itself. It makes the version
+// from a new model or from one of the seeds, and adds up to two breaks.
 func NewDocument(r *rand.Rand, seeds []map[string]string) *Change {
 	c := &Change{Manifest: pick(r, []string{Live, Live, Applied, KubectlEdit})}
 	if r.IntN(2) == 0 {

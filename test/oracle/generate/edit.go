@@ -42,7 +42,7 @@ func Edits() []Edit {
 		{"add-special-username", func(r *rand.Rand, m *Model) {
 			m.Users = insert(r, m.Users, Entry{ARN: "arn:aws:iam::" + accountA + ":user/service", Username: pick(r, []string{"y", "on", "0123", "1e3", "0x10", "~", "12:30:45", "2019-01-01", ".inf"}), Groups: []string{"readers"}}, true)
 		}},
-		// These edits can take access away.
+		// Most of these edits can take access away or add a fault.
 		{"remove", onList(func(r *rand.Rand, list []Entry) []Entry {
 			at := r.IntN(len(list))
 			return slices.Delete(list, at, at+1)
@@ -105,7 +105,7 @@ func Edits() []Edit {
 		{"bypass-group", onEntry(func(r *rand.Rand, e *Entry) {
 			e.Groups = append(e.Groups, pick(r, []string{Bypass, Bypass + "{{SessionName}}", "awsauth-guard:{{SessionName}}", "{{SessionNameRaw}}:bypass", BreakGlass, "platform:{{SessionName}}"}))
 		})},
-		{"instances-bypass", func(_ *rand.Rand, m *Model) { // no instance's session is named bypass
+		{"instances-bypass", func(_ *rand.Rand, m *Model) { // gives no caller the bypass group, because no instance's session is named bypass
 			for i := range m.Roles {
 				if e := &m.Roles[i]; e.Username == nodeName {
 					e.Groups = append(slices.Clone(e.Groups), "awsauth-guard:{{SessionName}}")
@@ -179,8 +179,8 @@ var folds = map[string][]string{
 	"i": {"\u0130", "\u0131"}, "k": {"\u212a"}, "s": {"\u017f", "\u00df", "\u1e9e", "\u03c2", "\u03c3", "\u03a3"},
 }
 
-// foldable replaces a random letter of the name in an ARN by one of its folds. If the name doesn't have the letter,
-// foldable returns the ARN unchanged.
+// foldable replaces an i, k or s of the name in an ARN by one of its folds. It picks the letter at random. If the name doesn't
+// have this letter, foldable returns the ARN unchanged.
 func foldable(r *rand.Rand, arn string) string {
 	start := strings.LastIndexAny(arn, "/:") + 1
 	letter := pick(r, []string{"i", "i", "k", "s"})
@@ -209,6 +209,7 @@ func onNode(group string) func(*rand.Rand, *Model) {
 	}
 }
 
+// wrongTemplate gives an entry a username that looks like the username of a node role, or has a wrong or another template.
 func wrongTemplate(r *rand.Rand, e *Entry) {
 	e.Username = pick(r, []string{
 		"system:node:{{EC2PrivateDnsName}}", "system:node:{{ EC2PrivateDNSName }}", "<system:node:{{EC2PrivateDNSName}}>",
@@ -247,6 +248,7 @@ func onEntry(edit func(*rand.Rand, *Entry)) func(*rand.Rand, *Model) {
 	})
 }
 
+// reorder shuffles the entries of mapRoles and of mapUsers.
 func reorder(r *rand.Rand, m *Model) {
 	for _, list := range [][]Entry{m.Roles, m.Users} {
 		r.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })

@@ -44,7 +44,7 @@ const (
 	masters  = "system:masters"
 	// Operators is the admin group of some policies, instead of system:masters.
 	Operators = "platform:operators"
-	// Bypass is the group whose changes the API server sends only to the observing webhook, which refuses nothing.
+	// Bypass is the bypass group. For its members, the API server calls only the observing webhook, which refuses no change.
 	Bypass = "awsauth-guard:bypass" //nolint:gosec // the name of a group
 	// BreakGlass is the override group of some policies, instead of system:masters.
 	BreakGlass = "platform:break-glass"
@@ -95,7 +95,7 @@ func users() []Entry {
 	}
 }
 
-// NewModel picks principals for a cluster: mostly administrators and nodes. The entries have no faults.
+// NewModel returns the content of a plausible aws-auth, with random typical entries. The entries have no faults.
 func NewModel(r *rand.Rand) Model {
 	m := Model{Roles: sample(r, roles(), 1+r.IntN(6)), Users: sample(r, users(), r.IntN(4))}
 	if r.IntN(8) == 0 {

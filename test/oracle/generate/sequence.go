@@ -43,7 +43,7 @@ type Step struct {
 // Finalizer is a finalizer of the kind that some tools add to every object that they own.
 const Finalizer = "example.com/cleanup"
 
-// Plans returns the kinds of sequences.
+// Plans returns the names of the kinds of sequences.
 func Plans() []string {
 	return []string{"edits", "own-entry", "finalizer", "break-glass", "stale-break-glass", "stranger-breaks-glass", "owned", "eks"}
 }

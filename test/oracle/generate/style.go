@@ -11,7 +11,7 @@ import (
 // Style is one way to write a section.
 type Style struct {
 	Name string
-	// list writes elements; key is rolearn or userarn.
+	// list writes entries as the elements of a section. key is rolearn or userarn.
 	list func(r *rand.Rand, key string, entries []Entry) string
 	// finish changes the text of a section. If it is nil, the text stays unchanged.
 	finish func(r *rand.Rand, text string) string
@@ -108,7 +108,7 @@ func encodable(key string, entries []Entry) []map[string]any {
 	return list
 }
 
-// marshalled writes like eksctl and EKS itself: with sorted keys, so that groups come first.
+// marshalled writes entries as eksctl and EKS itself do: with sorted keys, so that groups come first.
 func marshalled(_ *rand.Rand, key string, entries []Entry) string {
 	text, err := yaml.Marshal(encodable(key, entries))
 	return mustText(text, err)
@@ -140,7 +140,7 @@ func flowList(r *rand.Rand, key string, entries []Entry) string {
 	return "[\n" + strings.Join(lines, ",\n") + "\n]\n"
 }
 
-// mergeKeys anchors the first entry and merges it into the others.
+// mergeKeys writes an anchor for the first entry, and merges this entry into the others with the key <<.
 func mergeKeys(r *rand.Rand, key string, entries []Entry) string {
 	var b strings.Builder
 	w := writer{order: []string{arnField, "username", "groups"}}
@@ -180,7 +180,7 @@ func emptyLines(r *rand.Rand, text string) string {
 	return b.String()
 }
 
-// comments inserts comments that change nothing, including commented-out entries.
+// comments inserts comments, such as commented-out entries. The comments don't change the content.
 func comments(r *rand.Rand, text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

@@ -15,10 +15,10 @@ const arnField = "arn"
 // writer writes entries in the block or flow style of YAML, as people and templates do.
 type writer struct {
 	order       []string
-	margin      string // before every dash
-	groupIndent string // before the dashes of groups, beyond the keys
-	flow        bool   // elements in braces
-	explicit    bool   // keys with a question mark
+	margin      string // before every line
+	groupIndent string // indentation of the dashes of groups, in addition to that of the keys
+	flow        bool   // writes elements in braces
+	explicit    bool   // writes keys with a question mark
 	anchors     bool   // writes a repeated list of groups as an alias
 	// key writes keys, and value writes values. If key is nil, keys stay unchanged. If value is nil, plain writes the
 	// values.
@@ -43,7 +43,8 @@ func (w writer) list(r *rand.Rand, key string, entries []Entry) string {
 	return b.String()
 }
 
-// pairs returns the keys of an entry with their values.
+// pairs returns the keys of an entry with their values, in the order of the writer. anchors holds the anchors of the lists of
+// groups that are already written.
 func (w writer) pairs(r *rand.Rand, key string, e Entry, anchors map[string]string) []string {
 	var pairs []string
 	order := w.order
@@ -188,8 +189,8 @@ func folded(r *rand.Rand, text, indent string) string {
 	return pick(r, []string{">-", "|-"}) + "\n" + indent + text
 }
 
-// tagged returns a text in double quotes, mostly with a tag. The tag doesn't change the value: it is a tag of YAML,
-// or a tag of CloudFormation, which the authenticator ignores.
+// tagged returns a text in double quotes, mostly behind a tag, or in base64 behind the tag !!binary. The tag doesn't change the
+// value. It is a tag of YAML, or a tag of CloudFormation, which the authenticator ignores.
 func tagged(r *rand.Rand, text, _ string) string {
 	switch r.IntN(4) {
 	case 0:
