@@ -25,8 +25,8 @@ func benchmarkCases(b *testing.B, do func(*reviewCase, int) error) {
 	}
 }
 
-// TestCases checks that each document has the number of entries in its name, and that the largest document leaves no
-// room for another entry in a ConfigMap.
+// TestCases makes the cases, which fails if a document doesn't have the number of entries of its case. It checks that the
+// largest document leaves no room for another entry in a ConfigMap.
 func TestCases(t *testing.T) {
 	all := cases(t)
 	largest := all[len(all)-1]

@@ -18,11 +18,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// variants is the number of new documents of a case. The guard's cache of decoded sections has room for 8, so the
-// next new document is never in the cache. The old document always is.
+// variants is the number of new documents of a case. The guard's cache of decoded sections has room for 8 sections, so the
+// next new document is never in the cache. The old document is always in the cache.
 const variants = 16
 
-// reviewCase is an UPDATE of aws-auth by an administrator, in several variants.
+// reviewCase is an UPDATE of aws-auth by an administrator. Its variants have the same old document and different new ones.
 type reviewCase struct {
 	name           string
 	entries, bytes int  // number of entries and bytes of the new document
@@ -134,7 +134,7 @@ func newRequest(e edit) (*admissionv1.AdmissionRequest, error) {
 }
 
 // check makes sure that the benchmark measures all of the work. It returns an error if the guard has a finding on the
-// case, or if the authenticator can't parse its text.
+// case, or if the authenticator doesn't parse the expected number of entries from its text.
 func (c *reviewCase) check() error {
 	for _, handler := range []*admission.Handler{c.handler, c.asking, c.withEntries} {
 		response := handler.Review(context.Background(), c.requests[0])
@@ -152,10 +152,10 @@ func (c *reviewCase) check() error {
 	return nil
 }
 
-// operation does the measured work once. It takes the number of the call, and uses the next variant for each call.
+// operation does the measured work once. call is the number of the call. Consecutive calls use different variants.
 type operation func(call int) error
 
-// review reviews a request.
+// review reviews a request without look-ups in IAM and without access entries.
 func (c *reviewCase) review(call int) error { return c.ask(c.handler, call) }
 
 // reviewAsking reviews a request with look-ups in IAM. The cache has the results of the look-ups.

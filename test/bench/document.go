@@ -81,7 +81,7 @@ func auditor(variant int) string {
 	return fmt.Sprintf("arn:aws:iam::%s:role/auditor-%02d", account, variant)
 }
 
-// sections has the texts of mapRoles and mapUsers.
+// sections builds the texts of mapRoles and mapUsers.
 type sections struct{ roles, users strings.Builder }
 
 func (s *sections) add(e entry) {

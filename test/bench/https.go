@@ -26,14 +26,14 @@ const (
 	clients = 8
 	// busyFor is the time for which the clients send reviews, in each round and for each webhook.
 	busyFor = time.Second
-	// minRate is the target for the rate: reviews of 10 entries in a second.
+	// minRate is the minimum number of reviews of 10 entries in a second, from one source address.
 	minRate = 3000
 	// latencyFor is the time for which one client calls each webhook in each round.
 	latencyFor = 500 * time.Millisecond
 )
 
-// maxOverNoOp has the targets for the time of a review, by the number of entries. The unit is the time of a webhook
-// that allows every request.
+// maxOverNoOp has the targets for the time of a review over HTTPS, by the number of entries. The unit is the time of a
+// webhook that allows every request.
 var maxOverNoOp = map[int]float64{10: 1.8, 100: 3, 1000: 4}
 
 // side is a webhook that clients call over HTTPS.
@@ -82,8 +82,8 @@ func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err er
 	return compareRate(ctx, w, guard, noOp, cases)
 }
 
-// compareLatency measures the time of a review. One client calls the two webhooks in turns. The column "floor" is the
-// ratio that a webhook reaches if it does nothing but decode the review and parse the new text with ParseMap. The guard
+// compareLatency measures the median time of a review over all rounds. One client calls the two webhooks in turns. The
+// column "floor" is the ratio of a webhook that only decodes the review and parses the new text with ParseMap. The guard
 // must do both.
 func compareLatency(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -128,8 +128,8 @@ func median(d []time.Duration) time.Duration {
 	return d[len(d)/2]
 }
 
-// compareRate measures the number of reviews in a second. Several clients call one webhook at a time, as fast as they
-// can.
+// compareRate measures the number of reviews in a second, and prints that of the fastest round. In each measurement, all
+// clients call the same webhook as fast as they can.
 func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
 	c := cases[slices.IndexFunc(cases, func(c *reviewCase) bool { return !c.noOp && c.entries == 10 })]
 	bodies, err := c.bodies()
@@ -212,7 +212,7 @@ func (s side) client(n int) *client {
 	}}, s.url}
 }
 
-// ask sends a review. It returns an error if the answer does not admit the request.
+// ask sends a review. It returns an error if the response does not admit the request, or does not use HTTP/2.
 func (c *client) ask(ctx context.Context, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
@@ -234,7 +234,7 @@ func (c *client) ask(ctx context.Context, body []byte) error {
 	return nil
 }
 
-// await waits until the webhook accepts connections. It returns an error if a server fails before.
+// await waits until the webhook responds to a request. It returns an error if a server fails before.
 func (s side) await(ctx context.Context, failed <-chan error) error {
 	client := s.client(0)
 	for {

@@ -56,6 +56,7 @@ func newDirectory() (directory, error) {
 	return directory{client}, err
 }
 
+// uncounted is a recorder of metrics that records nothing.
 type uncounted struct{}
 
 func (uncounted) LookedUp(string, time.Duration) {}

@@ -37,22 +37,23 @@ import (
 )
 
 const (
-	// rounds is the number of measurements of each program. The programs run in turns. The shortest measurement
-	// counts, because other work on the machine can only add time.
+	// rounds is the number of measurements of each program. The programs run in turns. For CPU times and rates, the best
+	// measurement counts, because other work on the machine can only add time. For the time of a review over HTTPS, the
+	// median over all rounds counts.
 	rounds = 5
-	// A measurement lasts at least minCPU of CPU time and at least minCalls calls. The garbage collector runs once in
-	// several calls.
+	// A measurement lasts at least minCPU of CPU time and at least minCalls calls, because the garbage collector runs only
+	// once in several calls.
 	minCPU   = 200 * time.Millisecond
 	minCalls = 4
-	// maxRatio is the target for a review with all rules. The unit is the time of ParseMap.
+	// maxRatio is the target for the CPU time of a review with all rules. The unit is the CPU time of ParseMap.
 	maxRatio = 2.0
-	// maxAsking is the target for a review with look-ups in IAM whose results are in the cache. The unit is the time
-	// of a review without look-ups.
+	// maxAsking is the target for the CPU time of a review with look-ups in IAM whose results are in the cache. The unit
+	// is the CPU time of a review without look-ups.
 	maxAsking = 1.05
-	// maxWithEntries is the target for a review with 100 access entries. The unit is the time of a review without
-	// access entries.
+	// maxWithEntries is the target for the CPU time of a review with 100 access entries. The unit is the CPU time of a
+	// review without access entries.
 	maxWithEntries = 1.05
-	// maxNoOp is the target for an update of 10 entries that does not change the data.
+	// maxNoOp is the target for the CPU time of a review of an update of 10 entries that does not change the data.
 	maxNoOp = 200 * time.Microsecond
 )
 

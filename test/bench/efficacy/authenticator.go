@@ -27,8 +27,8 @@ type bare struct {
 	change validate.Change
 }
 
-// consequence describes the effects of the change in a few fixed sentences with numbers. It asks the authenticator about the
-// principals of the old text, before and after the change. Then it asks about the principals of the new text.
+// consequence describes the effects of the change in a few fixed sentences with numbers. It resolves the principals of the old
+// text before and after the change, and then the principals of the new text after the change.
 func (b *bare) consequence() (Consequence, error) {
 	before := callers(oldData(b.change))
 	b.Load(oldData(b.change))
@@ -115,8 +115,8 @@ func (b *bare) answers(callers []string) map[string]authenticator.Answer {
 	return answers
 }
 
-// changes counts the principals that logged in before the change and are refused after it, and those that have fewer groups
-// after it. was has the answers from before the change.
+// changes counts the principals that could log in before the change and are refused after it, and those that lack a group after
+// it. was has the answers from before the change.
 func (b *bare) changes(callers []string, was map[string]authenticator.Answer) []string {
 	var refused, less int
 	for arn, now := range b.answers(callers) {

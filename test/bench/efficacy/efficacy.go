@@ -79,14 +79,14 @@ func toJSON(manifest []byte) ([]byte, error) {
 	return yaml.YAMLToJSON(manifest)
 }
 
-// Check returns an error if the guard is wrong about the report. If a webhook can see the fault, the case's rule must
-// find it. In a harmless change, and in a case whose fault a webhook can't see, the guard must find nothing.
+// Check returns an error if the guard's verdict on the report is wrong. If a webhook can see the fault, the rule of the case
+// must find the fault. In a harmless change, and in a case whose fault a webhook can't see, the guard must find no fault.
 func (r *Row) Check() error {
 	switch {
 	case r.Catchable() && !slices.Contains(r.Guard.Rules(), r.Rule):
-		return fmt.Errorf("the guard misses it: %s is not among its findings %v", r.Rule, r.Guard.Rules())
+		return fmt.Errorf("the guard misses the fault: %s is not among its findings %v", r.Rule, r.Guard.Rules())
 	case r.Case != nil && !r.Catchable() && r.Guard.Action != validate.ActionAllow:
-		return fmt.Errorf("the guard is expected to allow it in silence, and finds %v", r.Guard.Rules())
+		return fmt.Errorf("the guard must allow the change without a finding, but finds %v", r.Guard.Rules())
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ type Totals struct {
 	RegoDenied, Logged        int // of the catchable reports: how many the policy in Rego denies, and how many the authenticator logs
 	Harmless                  int
 	FalseAlarms, RegoFalse    int // of the harmless reports: in how many the guard, and the policy in Rego, find a fault
-	Unseen                    int
+	Unseen                    int // reports of faults that a webhook can't see
 }
 
 func total(rows []Row) Totals {

@@ -12,7 +12,7 @@ import (
 
 const root = "../../.."
 
-// TestPage: the page is up to date, and the guard is right about every report.
+// TestPage: docs/efficacy.md is up to date, and the guard gives the expected answer for every report.
 func TestPage(t *testing.T) {
 	rows, err := efficacy.Rows(t.Context(), root)
 	if err != nil {
@@ -39,7 +39,8 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// TestReports: every report has an address, and no two reports have the same.
+// TestReports: every report has an address and a description, and either a case or the reason why a webhook can't see the
+// fault. No two reports have the same address.
 func TestReports(t *testing.T) {
 	reports, err := efficacy.Reports(root)
 	if err != nil {
@@ -52,7 +53,7 @@ func TestReports(t *testing.T) {
 			continue
 		}
 		if seen[r.URL] {
-			t.Errorf("%s stands twice", r.URL)
+			t.Errorf("two reports have the address %s", r.URL)
 		}
 		seen[r.URL] = true
 		if r.Name() == "" || r.What == "" || (r.Case == nil && r.Unseen == "") {

@@ -33,16 +33,16 @@ func (r *Report) Catchable() bool { return r.Unseen == "" && !r.Harmless }
 const (
 	// casesOfRules is the folder with the cases of the rules.
 	casesOfRules = "internal/validate/testdata/rules"
-	// casesOfPage is the folder with cases that the guard admits. They can't be in casesOfRules, because the rule of
-	// such a case denies.
+	// casesOfPage is the folder with cases in which the guard admits the change, although the rule of the case usually
+	// denies. So the cases can't be in casesOfRules, where the rule of a case must deny.
 	casesOfPage = "test/bench/efficacy/testdata"
-	// harmless is the folder with files and changes in the forms that public tools and guides write.
+	// harmless is the folder with files and changes without faults, in the forms that public tools and guides write.
 	harmless = "internal/validate/testdata/harmless"
 	// blamed is the case of the only report that blames a harmless change.
 	blamed = "ok-terraform-aws-eks-579.txtar"
 )
 
-// withoutCase has the reports of faults that no change of aws-auth causes.
+// withoutCase has the reports of faults that no change of aws-auth causes. They have no case.
 var withoutCase = []Report{
 	{
 		URL:    "https://github.com/aws-ia/terraform-aws-iam-identity-center/issues/33",
@@ -103,7 +103,8 @@ func Reports(root string) ([]Report, error) {
 	return append(reports, withoutCase...), nil
 }
 
-// split splits the comment of a case into the description of the fault and the address of the report.
+// split splits the comment of a case into the description of the fault and the address of the report. It fails if the comment
+// lacks one of them.
 func split(comment string) (what, url string, err error) {
 	what, rest, ok := strings.Cut(comment, "https://")
 	if !ok || strings.TrimSpace(what) == "" {

@@ -12,7 +12,7 @@ import (
 
 const admin = "arn:aws:iam::111122223333:role/Admin"
 
-// TestPolicy: each of the four rules refuses its fault, and the policy admits a change without a fault.
+// TestPolicy: each of the four rules refuses a change with its fault, and the policy admits a change without a fault.
 func TestPolicy(t *testing.T) {
 	const good = "- rolearn: " + admin + "\n  username: admin\n  groups:\n  - system:masters\n"
 	for _, tt := range []struct {

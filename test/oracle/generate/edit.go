@@ -209,7 +209,7 @@ func onNode(group string) func(*rand.Rand, *Model) {
 	}
 }
 
-// wrongTemplate gives an entry a username that looks like the username of a node role, or has a wrong or another template.
+// wrongTemplate gives an entry a mistaken form of the username of a node role, such as one with another template.
 func wrongTemplate(r *rand.Rand, e *Entry) {
 	e.Username = pick(r, []string{
 		"system:node:{{EC2PrivateDnsName}}", "system:node:{{ EC2PrivateDNSName }}", "<system:node:{{EC2PrivateDNSName}}>",
