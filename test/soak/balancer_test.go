@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// probeInterval is the time between two readiness probes of a backend.
+// probeInterval is the time between two rounds of readiness probes. A round probes every backend.
 const probeInterval = 100 * time.Millisecond
 
 // balancer is a TCP load balancer such as a Service. It forwards a new connection to a backend that was ready at its last
@@ -53,7 +53,7 @@ func newBalancer(t *testing.T) *balancer {
 	return b
 }
 
-// add adds a backend. It gets connections after its first successful probe.
+// add adds a backend. The backend gets connections after its first successful probe.
 func (b *balancer) add(w *controlplane.Webhook) *backend {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,11 +142,11 @@ func (b *balancer) pick() *backend {
 	return nil
 }
 
-// forward forwards a connection to a ready backend. If no backend is ready, it closes the connection.
+// forward forwards a client's connection to a ready backend. If no backend is ready, it closes the connection.
 func (b *balancer) forward(ctx context.Context, client net.Conn) {
 	to := b.pick()
 	if to == nil {
-		_ = client.Close() // the client sees the end in any case
+		_ = client.Close() // the client notices the end of the connection even after an error
 		return
 	}
 	controlplane.Forward(ctx, client, to.webhook.Address)

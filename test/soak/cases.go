@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// configA and configB are the two valid configurations. With configB, an entry without a username is only a warning.
+// configA and configB are the two valid configurations. With configB, the guard only warns of an entry without a username.
 const (
 	configCommon = `apiVersion: awsauth-guard.io/v1alpha1
 kind: GuardConfig
@@ -49,7 +49,7 @@ func warned(rule string) answer { return answer{"warn", rule} }
 // reviewCase is a review that the load sends repeatedly.
 type reviewCase struct {
 	name   string
-	weight int
+	weight int // how often the review occurs in the schedule
 	body   body
 	want   answer
 	wantB  answer // the answer with configB; empty if it is the same as want
@@ -66,12 +66,12 @@ func (c *reviewCase) expected(config int32) answer {
 // brokenCase is a request body that isn't a valid review.
 type brokenCase struct {
 	name   string
-	weight int
+	weight int // how often the body occurs in the schedule
 	body   []byte
 }
 
-// newCases returns the reviews of the mixed load. They are harmless edits, and at least one edit for each rule, with a
-// finding of the rule.
+// newCases returns the reviews of the mixed load: harmless edits, requests about other ConfigMaps, changes with an override,
+// and at least one edit for each rule, with a finding of the rule. Rules that need AWS have no edit.
 func newCases() ([]*reviewCase, error) {
 	const update = 4 // the weight of an ordinary case
 	base := awsAuth(adminEntry+nodeEntry, aliceEntry)
@@ -85,22 +85,22 @@ func newCases() ([]*reviewCase, error) {
 		add("refused: "+rule, update, denied(rule), operator, before, after)
 	}
 
-	add("an entry more", 40, allow, operator, base, edited(adminEntry+nodeEntry+ciEntry))
-	add("an entry more among 100", 30, allow, operator, edited(adminEntry+nodeEntry+hundredTeams), edited(adminEntry+nodeEntry+hundredTeams+ciEntry))
-	add("an entry less", update, allow, operator, edited(adminEntry+nodeEntry+ciEntry), base)
+	add("an entry added", 40, allow, operator, base, edited(adminEntry+nodeEntry+ciEntry))
+	add("an entry added among 100", 30, allow, operator, edited(adminEntry+nodeEntry+hundredTeams), edited(adminEntry+nodeEntry+hundredTeams+ciEntry))
+	add("an entry removed", update, allow, operator, edited(adminEntry+nodeEntry+ciEntry), base)
 	add("created", update, warned("protected-principal"), operator, nil, awsAuth(nodeEntry, ""))
-	add("nothing", 20, allow, operator, base, base)
-	add("nothing among 1000", 2, allow, operator, edited(adminEntry+nodeEntry+teams(1000)), edited(adminEntry+nodeEntry+teams(1000)))
-	add("an annotation", update, allow, operator, base, base.annotated("note", "kept by the platform team"))
-	add("a fault that stands", update, warned("role-path"), operator, edited(adminEntry+nodeEntry+pathEntry), edited(adminEntry+nodeEntry+pathEntry+ciEntry))
+	add("data unchanged", 20, allow, operator, base, base)
+	add("data unchanged, 1000 entries", 2, allow, operator, edited(adminEntry+nodeEntry+teams(1000)), edited(adminEntry+nodeEntry+teams(1000)))
+	add("an annotation added", update, allow, operator, base, base.annotated("note", "kept by the platform team"))
+	add("a pre-existing finding", update, warned("role-path"), operator, edited(adminEntry+nodeEntry+pathEntry), edited(adminEntry+nodeEntry+pathEntry+ciEntry))
 	add("EKS removes a node role", update, warned("node-role-removed"), eks, base, edited(adminEntry))
-	add("one with an access entry removed", update, allow, operator, edited(adminEntry+nodeEntry+movedEntry), base)
-	add("a deletion that takes nothing", update, allow, operator, awsAuth("[]", ""), nil)
+	add("an entry removed, the principal has an access entry", update, allow, operator, edited(adminEntry+nodeEntry+movedEntry), base)
+	add("an empty aws-auth deleted", update, allow, operator, awsAuth("[]", ""), nil)
 	add("another name", update, skipped, operator, renamed(base, "aws-auth-backup", ""), renamed(awsAuth("[", ""), "aws-auth-backup", ""))
 	add("another namespace", update, skipped, operator, renamed(base, "", "default"), renamed(awsAuth("[", ""), "", "default"))
-	add("removal allowed", update, warned(""), operator, base, edited(adminEntry).annotated(validate.AllowRemovalAnnotation, nodeARN))
-	add("glass broken", update, warned("node-role-removed"), master, base, edited(adminEntry).annotated(validate.BreakGlassAnnotation, "incident 4711"))
-	add("1000 entries", 1, allow, operator, edited(adminEntry+nodeEntry+teams(1000)), edited(adminEntry+nodeEntry+teams(1000)+ciEntry))
+	add("override allow-removal", update, warned(""), operator, base, edited(adminEntry).annotated(validate.AllowRemovalAnnotation, nodeARN))
+	add("override break-glass", update, warned("node-role-removed"), master, base, edited(adminEntry).annotated(validate.BreakGlassAnnotation, "incident 4711"))
+	add("an entry added among 1000", 1, allow, operator, edited(adminEntry+nodeEntry+teams(1000)), edited(adminEntry+nodeEntry+teams(1000)+ciEntry))
 
 	for _, r := range refusals(base, edited) {
 		refuse(r.rule, r.before, r.after)
@@ -123,15 +123,17 @@ func newCases() ([]*reviewCase, error) {
 
 const pathEntry = "- rolearn: " + account + "role/team/Build\n  username: build\n  groups:\n  - builders\n"
 
-type refusal struct {
+// ruleEdit is an edit with the rule that must have a finding on the edit.
+type ruleEdit struct {
 	rule          string
 	before, after *object
 }
 
-// refusals returns edits with the rules that deny them. It has one for each denying rule about the text and the access.
-func refusals(base *object, edited func(string) *object) []refusal {
+// refusals returns an edit for each rule that denies faults of the text or loss of access. The guard refuses the edit. newCases adds the
+// edits for the other denying rules.
+func refusals(base *object, edited func(string) *object) []ruleEdit {
 	head := adminEntry + nodeEntry
-	return []refusal{
+	return []ruleEdit{
 		{"misspelt-data-key", base, base.and("mapRole", ciEntry)},
 		{"binary-data", base, base.with("binaryData", map[string]any{"mapAccounts": []byte("[]")})},
 		{"immutable", base, base.with("immutable", true)},
@@ -164,13 +166,13 @@ func refusals(base *object, edited func(string) *object) []refusal {
 	}
 }
 
-// warnings returns edits with the rules that warn of them. It has one for each rule that only warns.
-func warnings(base *object, edited func(string) *object) []refusal {
+// warnings returns an edit for each rule whose default severity is warn.
+func warnings(base *object, edited func(string) *object) []ruleEdit {
 	head := adminEntry + nodeEntry
 	finalizers := []string{"example.com/cleanup"}
 	deleted := map[string]any{"deletionTimestamp": "2026-03-01T11:00:00Z", "finalizers": finalizers}
 	owners := []any{map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "0f3c5d9e-6a1b-4c57-8a0e-5d2f1b9c7e60"}}
-	return []refusal{
+	return []ruleEdit{
 		{"unknown-data-key", base, base.and("note", "x")},
 		{"unknown-key", base, edited(head + ciEntry + "  description: x\n")},
 		{"misplaced-arn", base, edited(head + strings.Replace(ciEntry, "role/CI", "user/CI", 1))},
@@ -194,7 +196,7 @@ func warnings(base *object, edited func(string) *object) []refusal {
 // awsRules are the rules that need AWS. The webhook of the soak doesn't call AWS.
 var awsRules = []string{"principal-missing", "principal-unverified", "shadowed-by-access-entry", "ignored-by-mode", "access-entries-unknown"}
 
-// checkComplete returns an error if a rule, other than awsRules, has no case.
+// checkComplete returns an error if a rule, other than awsRules, has no case with a finding at its default severity.
 func checkComplete(cases []*reviewCase) error {
 	for _, rule := range validate.Rules() {
 		if !slices.Contains(awsRules, rule.ID) && !slices.ContainsFunc(cases, func(c *reviewCase) bool { return c.want == answer{string(rule.Severity), rule.ID} }) {
@@ -204,7 +206,7 @@ func checkComplete(cases []*reviewCase) error {
 	return nil
 }
 
-// renamed returns a copy with another name or namespace. An empty text keeps the old one.
+// renamed returns a copy with another name or namespace. If name or namespace is empty, the copy keeps that of the object.
 func renamed(o *object, name, namespace string) *object {
 	c := *o
 	c.name, c.namespace = cmp.Or(name, c.name), cmp.Or(namespace, c.namespace)
@@ -234,7 +236,7 @@ func newBroken() []brokenCase {
 	}
 }
 
-// scheduled is an item of the schedule: a review or a broken body.
+// scheduled is an item of the schedule: either a review or a broken body. The other field is nil.
 type scheduled struct {
 	review *reviewCase
 	broken *brokenCase

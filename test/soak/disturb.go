@@ -28,8 +28,8 @@ type disturber struct {
 	tls     *tls.Config
 	now     func() time.Time
 
-	swaps, reloads, refused, cuts atomic.Int64
-	slowest                       atomic.Int64 // longest time until a change was in use, in nanoseconds
+	swaps, reloads, refused, cuts atomic.Int64 // numbers of new certificates, valid and invalid configurations, and cut connections
+	slowest                       atomic.Int64 // longest time until the webhook used a change, in nanoseconds
 }
 
 // repeat calls step every disturbInterval until stop is closed. It returns the error of step or of ctx. step gets the
@@ -116,6 +116,8 @@ func (d *disturber) reload(ctx context.Context, n int) error {
 	return d.badReload(ctx, badConfigs[n%len(badConfigs)])
 }
 
+// badReload gives the webhook an invalid configuration, and waits until the webhook counts the reload. It fails if the webhook
+// uses the configuration.
 func (d *disturber) badReload(ctx context.Context, text string) error {
 	before, err := scrape(ctx, d.webhook)
 	if err != nil {

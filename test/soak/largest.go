@@ -42,12 +42,13 @@ func (s *soak) largestDocuments() []document {
 		dense := adminEntry + nodeEntry + ciEntry
 		dense = strings.Repeat("- a\n", (mebibyte-len(dense))/len("- a\n")) + dense
 		documents = append(documents, document{
-			"a quarter of a million values", awsAuth(strings.TrimSuffix(dense, ciEntry), ""), awsAuth(dense, ""), warned("yaml-syntax"),
+			"250,000 values", awsAuth(strings.TrimSuffix(dense, ciEntry), ""), awsAuth(dense, ""), warned("yaml-syntax"),
 		})
 	}
 	return documents
 }
 
+// atOnce measures the peak memory of a new webhook for n concurrent reviews of a document.
 func (s *soak) atOnce(ctx context.Context, d document, n int) (err error) {
 	w, end, err := s.start(ctx, configA)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 const (
 	// reviewTimeout is the maximum timeoutSeconds of a webhook.
 	reviewTimeout = 30 * time.Second
-	// maxConnectionUses is the number of requests on a connection. It is low, so that clients open new connections during
-	// every change of the configuration and with every certificate.
+	// maxConnectionUses is the maximum number of requests on a connection. It is low, so that clients open new connections
+	// during every change of the configuration and with every certificate.
 	maxConnectionUses = 200
 	// maxExamples is the largest number of failures that the soak describes.
 	maxExamples = 10
@@ -28,7 +28,7 @@ const (
 
 // The configuration that the webhook may use when it evaluates a review.
 const (
-	usesAOrB int32 = iota // either one, because a change is under way
+	usesAOrB int32 = iota // either configuration, because a change is under way
 	usesA
 	usesB
 )
@@ -45,6 +45,7 @@ type results struct {
 	latencies   []time.Duration
 }
 
+// failed counts a failure in a counter of t, and describes the first failures of all kinds.
 func (t *results) failed(counter *int, format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,7 +71,7 @@ func (t *results) percentile(share float64) time.Duration {
 	return t.latencies[int(share*float64(len(t.latencies)-1))]
 }
 
-// load sends the requests of a schedule again and again.
+// load sends the requests of a schedule repeatedly, and checks the responses.
 type load struct {
 	url       string
 	newClient func() *http.Client
@@ -79,7 +80,7 @@ type load struct {
 	// config holds the configuration in use in the two lowest bits, and the number of changes above them.
 	config atomic.Int32
 	next   atomic.Int64
-	// every is the number of requests between two calls of sample. With 0, sample is not called.
+	// every is the number of requests between two calls of sample. If it is 0, the load doesn't call sample.
 	every  int64
 	sample func()
 	results
@@ -144,6 +145,8 @@ func (l *load) send(ctx context.Context, c *connection) {
 	}
 }
 
+// sendReview sends a review and checks the response. If the configuration may have changed since the request was sent, the
+// expected answer with either configuration is right.
 func (l *load) sendReview(ctx context.Context, client *http.Client, c *reviewCase, uid string) {
 	before := l.config.Load()
 	started := l.now()
@@ -210,7 +213,7 @@ func post(ctx context.Context, client *http.Client, url string, length int64, bo
 	return response.StatusCode, reply, err
 }
 
-// check returns how a reply differs from the expected answer. It returns "" if the reply is as expected.
+// check returns the difference of a reply from the expected answer, or "" if there is none.
 func check(reply []byte, uid string, want answer) string {
 	var review admissionv1.AdmissionReview
 	if err := json.Unmarshal(reply, &review); err != nil || review.Response == nil {
@@ -261,8 +264,8 @@ func (c *connection) acquire() *http.Client {
 	return c.client
 }
 
-// release says that the caller no longer uses the client. It closes the client's connection if the connection has been
-// replaced or used up, and no other caller uses it.
+// release ends the caller's use of the client. It closes the client's connection if no other caller uses the client, and
+// the client was replaced or has sent maxConnectionUses requests.
 func (c *connection) release(client *http.Client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

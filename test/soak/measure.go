@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// gauges holds values of the webhook's metrics. Each is the sum over all series of its metric.
+// gauges holds the values of three metrics of the webhook. Each value is the sum over all series of its metric.
 type gauges struct {
 	goroutines, generation, reloads float64
 }

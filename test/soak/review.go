@@ -46,7 +46,7 @@ type object struct {
 	others          map[string]any // additional fields of the object
 }
 
-// awsAuth returns an aws-auth with the texts.
+// awsAuth returns an aws-auth with the texts of two sections.
 func awsAuth(mapRoles, mapUsers string) *object {
 	return &object{name: "aws-auth", namespace: metav1.NamespaceSystem, data: map[string]string{"mapRoles": mapRoles, "mapUsers": mapUsers}}
 }
@@ -76,7 +76,7 @@ func (o *object) raw() runtime.RawExtension {
 	return runtime.RawExtension{Raw: mustJSON(fields)}
 }
 
-// with returns a copy with an additional field.
+// with returns a copy with one additional field.
 func (o *object) with(field string, value any) *object {
 	c := *o
 	c.others = map[string]any{field: value}
@@ -98,7 +98,7 @@ func (o *object) and(key, text string) *object {
 	return &c
 }
 
-// mustJSON encodes a value of which every part can be encoded.
+// mustJSON returns a value as JSON. It panics if the value has a part that JSON can't encode.
 func mustJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -149,6 +149,7 @@ func newBody(user authenticationv1.UserInfo, before, after *object) body {
 	}))
 }
 
+// split splits a review at the placeholder of its uid.
 func split(review []byte) body {
 	before, after, ok := bytes.Cut(review, []byte(`"uid":"UID"`))
 	if !ok {

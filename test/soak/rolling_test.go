@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -18,8 +19,8 @@ func TestRollingRestartLosesNoReview(t *testing.T) {
 	b := newBalancer(t)
 	start := func() *backend {
 		t.Helper()
-		// The webhook still serves for this time after SIGTERM. 1 s is longer than ten probes of the balancer. In a cluster
-		// it is 10 s, which is longer than the kubelet's probes and the propagation of endpoints to every node take.
+		// The webhook still serves for this time after SIGTERM. In 1 s, the balancer probes about ten times. The default is
+		// 10 s, which is longer than the kubelet's probes and the propagation of endpoints to every node take in a cluster.
 		w, err := host.StartWebhook(t.Context(), configA, "--shutdown-delay=1s")
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +50,7 @@ func TestRollingRestartLosesNoReview(t *testing.T) {
 	for _, x := range old {
 		fresh = append(fresh, start()) // before an old webhook ends, as with the default maxSurge of a Deployment
 		waitForReady(t, b, 3)
-		restart(t, x)
+		terminate(t, x)
 		b.remove(x)
 	}
 	before := l.done.Load()
@@ -60,7 +61,7 @@ func TestRollingRestartLosesNoReview(t *testing.T) {
 	for i, x := range append(old, fresh...) {
 		b.mu.Lock()
 		if x.served == 0 {
-			t.Errorf("the webhook %d was not used", i+1)
+			t.Errorf("the balancer forwarded no connection to webhook %d", i+1)
 		}
 		b.mu.Unlock()
 	}
@@ -70,8 +71,8 @@ func TestRollingRestartLosesNoReview(t *testing.T) {
 	}
 }
 
-// restart terminates a webhook as the kubelet does.
-func restart(t *testing.T, x *backend) {
+// terminate ends a webhook with SIGTERM, as the kubelet does, and waits for its end.
+func terminate(t *testing.T, x *backend) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
@@ -80,7 +81,7 @@ func restart(t *testing.T, x *backend) {
 	}
 }
 
-// waitTimeout limits the waits. They take a second or two on an idle machine.
+// waitTimeout limits each wait of the test. A wait takes a second or two on an idle machine.
 const waitTimeout = 30 * time.Second
 
 func waitForReady(t *testing.T, b *balancer, ready int) {
@@ -94,7 +95,7 @@ func waitUntil(t *testing.T, holds func() bool) {
 	defer cancel()
 	if err := controlplane.Poll(ctx, func(context.Context) error {
 		if !holds() {
-			return context.DeadlineExceeded
+			return errors.New("the awaited state is not reached")
 		}
 		return nil
 	}); err != nil {

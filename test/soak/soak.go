@@ -14,22 +14,23 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// The number of connections, and of concurrent reviews on each. Two cores can't evaluate so many reviews at once, so
-// reviews must wait.
 const (
+	// connections is the number of connections of a load, and streams the number of concurrent requests on each. Two cores
+	// can't evaluate so many reviews at once, so reviews must wait.
 	connections = 4
 	streams     = 4
 	// warmUp is the number of requests before the measurement. During these, the heap grows to its working size.
 	warmUp = 1000
-	// samples is the approximate number of samples. After the warm-up, the soak computes from it the number of requests
-	// between two samples.
+	// samples is the approximate number of samples in the mixed load. From the rate of the warm-up, the soak computes the
+	// number of requests between two samples.
 	samples = 60
-	// shutdownTimeout limits the time in which the webhook finishes its work after the load.
+	// shutdownTimeout limits the time in which the goroutines of the load end, and the time in which the webhook ends after
+	// SIGTERM.
 	shutdownTimeout = 30 * time.Second
 )
 
-// The mean memory in the last third of the samples may exceed the mean in the second third by the larger of these two.
-// The mean varies with the pace of the garbage collector.
+// The mean resident memory in the last third of the samples may exceed the mean in the second third by the larger of flatShare
+// of the second mean, and flatBytes. The mean varies with the pace of the garbage collector.
 const (
 	flatShare = 0.10
 	flatBytes = 4 << 20
@@ -56,6 +57,7 @@ type soak struct {
 // failures are the messages about unmet expectations.
 type failures []string
 
+// expect adds a message if ok is false.
 func (f *failures) expect(ok bool, format string, args ...any) {
 	if !ok {
 		*f = append(*f, fmt.Sprintf(format, args...))
@@ -127,7 +129,8 @@ func (s *soak) measureHundredEntries(ctx context.Context) (err error) {
 	return nil
 }
 
-// measureMixedLoad runs the mixed load with disturbances. It measures memory and goroutines.
+// measureMixedLoad runs the mixed load with disturbances. It checks every response, and that the process leaks no memory and
+// no goroutines.
 func (s *soak) measureMixedLoad(ctx context.Context) (err error) {
 	w, end, err := s.start(ctx, configA)
 	if err != nil {
@@ -199,7 +202,7 @@ func (s *soak) runDisturbed(ctx context.Context, l *load, d *disturber) (time.Du
 	return took, context.Cause(ctx)
 }
 
-// sendAll sends n requests.
+// sendAll sends n requests, and those that are under way when the n-th is done.
 func (l *load) sendAll(ctx context.Context, n int) {
 	stop := make(chan struct{})
 	l.every, l.sample = int64(n), sync.OnceFunc(func() { close(stop) })
@@ -208,6 +211,7 @@ func (l *load) sendAll(ctx context.Context, n int) {
 	l.run(ctx, connections, streams, stop)
 }
 
+// report adds the results of the mixed load to the table and to the failures.
 func (s *soak) report(l *load, d *disturber, taken []sample, took time.Duration) {
 	s.row("load", "%s, %d connections with %d reviews at a time each", took.Round(time.Second), connections, streams)
 	s.row("reviews", "%d, %.0f per second", l.reviews, float64(l.reviews)/took.Seconds())
@@ -241,14 +245,14 @@ func (s *soak) addFailures(l *load) {
 	s.failures = append(s.failures, l.examples...)
 }
 
-// goroutinesAtRest returns the number of goroutines of a webhook without load.
+// goroutinesAtRest returns the number of goroutines of a webhook before the load.
 func goroutinesAtRest(ctx context.Context, w *controlplane.Webhook) (float64, error) {
 	g, err := scrape(ctx, w)
 	return g.goroutines, err
 }
 
-// checkAtRest waits until the goroutines of the load have ended. It checks that not more than baseline are left, and
-// that the log has no panic.
+// checkAtRest waits until the webhook has at most baseline goroutines, because those of the load have ended. It reports a
+// failure if this takes longer than shutdownTimeout, or if the log has a panic.
 func (s *soak) checkAtRest(ctx context.Context, w *controlplane.Webhook, baseline float64) error {
 	ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
@@ -279,7 +283,7 @@ func (s *soak) checkAtRest(ctx context.Context, w *controlplane.Webhook, baselin
 	return nil
 }
 
-// table holds the results that print prints at the end.
+// table holds the results that soak.print prints at the end of the run.
 type table struct{ rows [][2]string }
 
 func (t *table) row(name, format string, args ...any) {

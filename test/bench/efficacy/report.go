@@ -33,8 +33,8 @@ func (r *Report) Catchable() bool { return r.Unseen == "" && !r.Harmless }
 const (
 	// casesOfRules is the folder with the cases of the rules.
 	casesOfRules = "internal/validate/testdata/rules"
-	// casesOfPage is the folder with cases in which the guard admits the change, although the rule of the case usually
-	// denies. So the cases can't be in casesOfRules, where the rule of a case must deny.
+	// casesOfPage is the folder with reports whose rule only warns of the change, although the severity of the rule is deny.
+	// They can't be in casesOfRules, because the test of the rules requires a finding with the severity of the rule.
 	casesOfPage = "test/bench/efficacy/testdata"
 	// harmless is the folder with files and changes without faults, in the forms that public tools and guides write.
 	harmless = "internal/validate/testdata/harmless"
