@@ -6,7 +6,7 @@ import (
 	"regexp"
 )
 
-// check is a row of the table: some tests of the suites.
+// check is a row of the table. It stands for some tests of the suites.
 type check struct {
 	title string
 	// tests is a regular expression for the full names of the tests, such as integration/TestDelete/delete.
@@ -41,7 +41,7 @@ var checks = []check{
 // results are the results of tests.
 type results struct {
 	tests    map[string]bool // whether a test passes, by its full name
-	failures []string        // the output of the tests that fail
+	failures []string        // for each test that fails and has output: its name and output
 }
 
 func (r *results) add(other results) {

@@ -60,7 +60,7 @@ func releases(t *testing.T) map[string]string {
 }
 
 // TestPageHasEveryVersionAndCheck: the page has a column for each version that tools/kubernetes pins, with the pinned release,
-// and every check passes on each of them. If this fails, run `make compat VERSIONS=...` with the versions that the test names.
+// and every check passes on each version. If the test fails, run `make compat VERSIONS=...` with the versions that it names.
 func TestPageHasEveryVersionAndCheck(t *testing.T) {
 	text := read(t, page)
 	results, err := readTable(text)
@@ -86,13 +86,13 @@ func TestPageHasEveryVersionAndCheck(t *testing.T) {
 	}
 }
 
-// TestOldestVersionIsTheCharts: make compat tests the oldest version on which Helm installs the chart, and the documents
-// name this version.
-func TestOldestVersionIsTheCharts(t *testing.T) {
+// TestOldestVersionIsThatOfTheChart: the oldest version that make compat tests is the oldest on which Helm installs the chart.
+// The documents name this version, and no version is pinned twice.
+func TestOldestVersionIsThatOfTheChart(t *testing.T) {
 	versions := pinned(t)
 	oldest := versions[0]
 	if !strings.Contains(read(t, "charts/awsauth-guard/Chart.yaml"), "\nkubeVersion: \">="+oldest+".0-0\"\n") {
-		t.Errorf("the chart needs another version than %s", oldest)
+		t.Errorf("kubeVersion in Chart.yaml does not allow exactly %s and newer, the oldest version of make compat", oldest)
 	}
 	needs := regexp.MustCompile(`Kubernetes (1\.\d+)(,? or newer| and Helm| 以降)`)
 	for _, name := range []string{"README.md", "README.ja.md", "docs/how-to/roll-out.md", "test/e2e/README.md", page} {
@@ -105,7 +105,7 @@ func TestOldestVersionIsTheCharts(t *testing.T) {
 	}
 }
 
-// TestChecksNameTests: each test that a check names exists.
+// TestChecksNameTests: each test that a check names exists in its suite.
 func TestChecksNameTests(t *testing.T) {
 	exist := map[string][]string{}
 	for _, s := range suites {
@@ -209,6 +209,6 @@ func TestTableKeepsOtherVersions(t *testing.T) {
 		t.Errorf("read again (-written +read):\n%s", diff)
 	}
 	if again["1.9"].failed() || !again["1.30"].failed() {
-		t.Error("a version fails if one of its checks fails")
+		t.Error("1.9 has no failed check, and 1.30 has, but failed reports otherwise")
 	}
 }

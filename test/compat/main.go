@@ -1,7 +1,7 @@
 // Command compat runs the tests that need an API server on several versions of Kubernetes. It prints one line for each
 // version and check, and writes the results into docs/reference/kubernetes-versions.md. It fails if a check fails.
 //
-// The API servers are those of tools/controlplane.sh, which compiles a version when it is used for the first time.
+// The script tools/controlplane.sh compiles the API server of a version when it is used for the first time.
 package main
 
 import (

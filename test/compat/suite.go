@@ -26,7 +26,7 @@ var suites = []suite{
 	{name: "chart", module: "test/chart", pkg: "."},
 }
 
-// run runs the suite with the programs of a folder. Failing tests are no error.
+// run runs the suite with the control plane in the folder assets. It returns no error if tests fail.
 func (s suite) run(ctx context.Context, root, assets string) (results, error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-json", "-count=1", "-timeout=30m", s.pkg) //nolint:gosec // constants
 	cmd.Dir = filepath.Join(root, filepath.FromSlash(s.module))

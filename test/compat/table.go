@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +10,7 @@ import (
 )
 
 const (
+	// begin and end are the lines of the page before and after the table.
 	begin, end = "<!-- begin versions -->\n", "<!-- end versions -->\n"
 	// releaseRow is the first row of the table. It has the tested release of each version.
 	releaseRow = "tested release"
@@ -21,17 +21,18 @@ const (
 // column has the results of one version of Kubernetes, by the title of the row.
 type column map[string]string
 
+// failed reports whether a check of the column fails.
 func (c column) failed() bool { return slices.Contains(slices.Collect(maps.Values(c)), no) }
 
 // table is the table of the page: its columns, by the version.
 type table map[string]column
 
-// readTable reads the table of a page.
+// readTable reads the table of a page. It fails if the page has no table, or a row has too many or too few cells.
 func readTable(text string) (table, error) {
 	_, rest, ok1 := strings.Cut(text, begin)
 	rest, _, ok2 := strings.Cut(rest, end)
 	if !ok1 || !ok2 {
-		return nil, errors.New("it has no lines begin versions and end versions")
+		return nil, fmt.Errorf("the page lacks the line %q or %q", strings.TrimSpace(begin), strings.TrimSpace(end))
 	}
 	t := table{}
 	var versions []string
@@ -48,7 +49,7 @@ func readTable(text string) (table, error) {
 				t[version] = column{}
 			}
 		case len(cells) != 1+len(versions):
-			return nil, fmt.Errorf("a row has not as many cells as the first one: %s", line)
+			return nil, fmt.Errorf("a row has more or fewer cells than the first row: %s", line)
 		default:
 			for i, version := range versions {
 				t[version][cells[0]] = cells[1+i]
@@ -58,7 +59,7 @@ func readTable(text string) (table, error) {
 	return t, nil
 }
 
-// setVersions removes the columns of all other versions, and adds an empty one for each version that has none.
+// setVersions adds an empty column for each of the versions that has none, and removes the columns of all other versions.
 func (t table) setVersions(versions []string) {
 	maps.DeleteFunc(t, func(version string, _ column) bool { return !slices.Contains(versions, version) })
 	for _, version := range versions {

@@ -74,7 +74,7 @@ func (a *authority) issue(subject pkix.Name) (cert, key []byte, err error) {
 	return pemBlock("CERTIFICATE", der), pemBlock("PRIVATE KEY", bytes), nil
 }
 
-// serving returns the files tls.crt and tls.key for a server.
+// serving signs a certificate for a server on the loopback address, and returns it as the files tls.crt and tls.key.
 func (a *authority) serving(name string) (map[string][]byte, error) {
 	cert, key, err := a.issue(pkix.Name{CommonName: name})
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// AdmitEverybody lets every user read and write all objects, for tests of admission. It waits until the API server applies this.
-// It gives no right with another verb, such as break-glass.
+// AdmitEverybody lets every authenticated user read and write all objects, for tests of admission. It also grants the verbs bind,
+// escalate and impersonate, but no other verb, such as break-glass. It waits until the API server applies this.
 func (c *ControlPlane) AdmitEverybody(ctx context.Context) error {
 	client, err := kubernetes.NewForConfig(c.Admin)
 	if err != nil {

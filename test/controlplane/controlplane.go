@@ -1,4 +1,4 @@
-// Package controlplane starts a real Kubernetes API server and the webhook, for the integration tests and the demo. All
+// Package controlplane starts a real Kubernetes API server and the webhook, or the webhook alone, for tests and the demo. All
 // programs listen on the loopback address and write into one temporary folder. The programs end with the process that
 // started them, even if that process is killed.
 package controlplane
@@ -26,8 +26,8 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// startTimeout is the longest time in which a program must become ready. It is ten times as long as a program takes on a
-// busy machine with two cores.
+// startTimeout is the time within which a program must become ready. It is ten times as long as a program takes on a busy
+// machine with two cores.
 const startTimeout = time.Minute
 
 // ControlPlane is an etcd and a kube-apiserver.
@@ -148,8 +148,7 @@ func (c *ControlPlane) startEtcd(ctx context.Context, client, peer string) error
 	return etcd.ready(ctx, func(ctx context.Context) error { return get(ctx, "http://"+client+"/health") })
 }
 
-// auditPolicy records the writes of ConfigMaps, and no other requests. The API server calls the webhook for some of these
-// writes.
+// auditPolicy records the writes of ConfigMaps, and no other requests. The API server calls the webhook for those of aws-auth.
 const auditPolicy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","rules":[
 {"level":"Metadata","omitStages":["RequestReceived"],"verbs":["create","update","patch","delete","deletecollection"],
  "resources":[{"group":"","resources":["configmaps"]}]},
@@ -214,7 +213,7 @@ func createNamespace(ctx context.Context, namespaces typedcorev1.NamespaceInterf
 // gives to outgoing connections (ip(7), ip_local_port_range: 32768 and above).
 func FreePorts(n int) (list []string, err error) {
 	var listeners []net.Listener
-	defer func() { // only at the end, so that no port is found twice
+	defer func() { // keep every port in use until the end, so that FreePorts finds no port twice
 		for _, l := range listeners {
 			_ = l.Close()
 		}

@@ -8,7 +8,7 @@ import (
 )
 
 // Forward forwards a client's TCP connection to an address, as a Service does. It returns when both sides have closed
-// the connection, or when ctx ends.
+// the connection, or when ctx ends. If it can't connect to the address, it closes the client's connection.
 func Forward(ctx context.Context, client net.Conn, address string) {
 	defer client.Close()
 	server, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -24,9 +24,9 @@ func Forward(ctx context.Context, client net.Conn, address string) {
 	both.Wait()
 }
 
-// pipe copies bytes in one direction, and then closes the connection in this direction.
+// pipe copies bytes from one connection to another until the first ends, and then closes the second for writing.
 func pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from) // an error ends the direction as the end of the bytes does
+	_, _ = io.Copy(to, from) // an error has the same effect as the end of the bytes
 	if half, ok := to.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}

@@ -83,6 +83,7 @@ func (h *Host) buildWebhook(ctx context.Context) (err error) {
 	return err
 }
 
+// binary returns the path of the built webhook.
 func (h *Host) binary() string { return filepath.Join(h.dir, "awsauth-guard-webhook") }
 
 // Race reports whether this program is built with the race detector. The webhook is built in the same way.
@@ -91,7 +92,7 @@ func Race() bool {
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// Webhook is the real program in its own process.
+// Webhook is a running webhook: the real program in its own process.
 type Webhook struct {
 	// Address is the host and the port on which the webhook serves reviews.
 	Address string
@@ -183,8 +184,8 @@ func (w *Webhook) PID() int { return w.cmd.Process.Pid }
 // Log returns the path of the webhook's log file. The webhook appends to it. A test may truncate it.
 func (w *Webhook) Log() string { return w.log }
 
-// Terminate ends the webhook with SIGTERM, as the kubelet does. It returns an error if the exit status is not zero. After
-// a data race, the exit status is not zero.
+// Terminate ends the webhook with SIGTERM, as the kubelet does, and waits for its end. It returns an error if the exit status
+// is not zero. If the webhook has the race detector and found a data race, the exit status is not zero.
 func (w *Webhook) Terminate(ctx context.Context) error { return w.terminate(ctx) }
 
 // LogEnd returns the last lines of the webhook's log.

@@ -73,8 +73,8 @@ type process struct {
 // Program is another program on the host. The host kills it when the host stops.
 type Program struct{ *process }
 
-// StartProgram starts a program. env has environment variables in addition to those of this process. name is the name
-// of the program's log.
+// StartProgram starts a program. env has environment variables in addition to those of this process. name names the program
+// in errors, and its log.
 func (h *Host) StartProgram(ctx context.Context, name string, env []string, path string, args ...string) (*Program, error) {
 	p, err := h.startWith(ctx, name, env, path, args...)
 	return &Program{p}, err
@@ -91,7 +91,7 @@ func (p *Program) WaitUntil(ctx context.Context, check func(context.Context) err
 // LogEnd returns the last lines of the program's output.
 func (p *Program) LogEnd() string { return p.logEnd() }
 
-// start starts a program. The program runs until a caller stops it, or until ctx ends.
+// start starts a program. The program runs until it ends by itself, a caller stops it, or ctx ends.
 func (ps *processes) start(ctx context.Context, name, path string, args ...string) (*process, error) {
 	return ps.startWith(ctx, name, nil, path, args...)
 }
@@ -159,6 +159,7 @@ func (p *process) wait() error {
 	return nil
 }
 
+// kill kills the program and waits for its end.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // an error only says that the program has ended
 	<-p.done
@@ -174,17 +175,17 @@ func (p *process) logEnd() string {
 	return strings.Join(lines[max(0, len(lines)-20):], "\n")
 }
 
-// final is an error after which Poll stops.
+// final is an error after which Poll makes no other attempt.
 type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
-// pollEvery is the time between two attempts. It is short compared with the usual wait of a second or more, and long
+// pollEvery is the time between two attempts of Poll. It is short compared with the usual wait of a second or more, and long
 // compared with one attempt.
 const pollEvery = 50 * time.Millisecond
 
-// Poll calls check until check returns no error or a final one. If ctx ends first, Poll returns the last error of
-// check.
+// Poll calls check until check returns no error or a final one, and returns this result. If ctx ends first, Poll returns
+// the error of ctx with the last error of check.
 func Poll(ctx context.Context, check func(context.Context) error) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()

@@ -16,7 +16,7 @@ type volume struct {
 	version int
 }
 
-// write replaces all files at once.
+// write replaces all files at once, as the kubelet does.
 func (v *volume) write(files map[string][]byte) error {
 	v.version++
 	present := fmt.Sprintf("..version-%d", v.version)

@@ -17,8 +17,8 @@ import (
 // API server sends no request.name, so the expression reads the name of the old object.
 const nameIsAWSAuth = `(has(request.name) ? request.name : oldObject != null ? oldObject.metadata.name : "") == "aws-auth"`
 
-// Register registers the webhook, and waits until the API server calls it. The API server calls it for every write of
-// kube-system/aws-auth that meets the conditions.
+// Register registers the webhook, and waits until the API server calls it. The API server then calls the webhook for every
+// write of kube-system/aws-auth that meets all of the conditions.
 func (c *ControlPlane) Register(ctx context.Context, w *Webhook, conditions ...admissionregistrationv1.MatchCondition) error {
 	registration, err := typedadmissionregistrationv1.NewForConfig(c.Admin)
 	if err != nil {
@@ -82,7 +82,7 @@ func (c *ControlPlane) called(ctx context.Context) error {
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("waiting until the API server asks the webhook: %w", err)
+		return fmt.Errorf("waiting until the API server calls the webhook: %w", err)
 	}
 	return nil
 }
