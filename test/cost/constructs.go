@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// construct makes a text by repeating a piece of YAML or JSON. text returns a text of at most the given size in bytes.
+// construct makes a text by repeating a piece of YAML or JSON. text returns a text of at most the given size in bytes, and
+// almost this size.
 type construct struct {
 	name string
 	text func(size int) string
@@ -35,7 +36,8 @@ func repeat(name, begin, unit, end string) construct {
 	return filled(name, begin, func(i int) string { return strings.ReplaceAll(unit, "%d", strconv.Itoa(i)) }, end)
 }
 
-// nested returns a construct that opens as many collections as fit, and closes them after the middle.
+// nested returns a construct that opens as many collections as fit, each inside the collection before it, and closes them
+// after the middle.
 func nested(name, begin, opening, middle, closing string) construct {
 	return construct{name, func(size int) string {
 		n := (size - len(begin) - len(middle)) / (len(opening) + len(closing))
@@ -132,7 +134,7 @@ func flowConstructs() []construct {
 		repeat("open flow lists", "", "[", ""),
 		repeat("open flow maps", "", "{", ""),
 		repeat("open flow lists and maps", "", "[{", ""),
-		repeat("open flow lists of 9,999", strings.Repeat("[", 9990), "a,", ""),
+		repeat("flow list inside of 9,990 open flow lists", strings.Repeat("[", 9990), "a,", ""),
 		repeat("open flow lists on lines", "", "[\n", ""),
 		repeat("flow list", "- [", "a,", "]\n"),
 		repeat("flow list of lists", "- [", "[],", "]\n"),
@@ -147,11 +149,11 @@ func flowConstructs() []construct {
 		repeat("flow map of empty values", "- {", "k%d: ,", "}\n"),
 		repeat("flow map in quotes", "- {", `"a":"b",`, "}\n"),
 		repeat("flow map of empty pairs", "- {", "? ,", "}\n"),
-		repeat("groups of 1,000 nested maps as keys", "", "- "+strings.Repeat("{", 300)+"a"+strings.Repeat("}: b", 300)+"\n", ""),
-		repeat("groups of 250 nested lists as keys", "", "- "+strings.Repeat("[", 250)+strings.Repeat("]: b", 250)+"\n", ""),
+		repeat("elements of 300 nested maps as keys", "", "- "+strings.Repeat("{", 300)+"a"+strings.Repeat("}: b", 300)+"\n", ""),
+		repeat("elements of 250 nested lists as keys", "", "- "+strings.Repeat("[", 250)+strings.Repeat("]: b", 250)+"\n", ""),
 		repeat("keys behind 1,000 characters of a flow list", "- {", "["+strings.Repeat("a,", 500)+"]: b,", "}\n"),
 		repeat("keys behind 1,000 characters of flow lists", "- {", "["+strings.Repeat("[],", 330)+"]: b,", "}\n"),
-		repeat("entries of 256 nested lists", "", "- "+strings.Repeat("[", 256)+strings.Repeat("]", 256)+"\n", ""),
+		repeat("elements of 256 nested lists", "", "- "+strings.Repeat("[", 256)+strings.Repeat("]", 256)+"\n", ""),
 		repeat("flow lists on lines", "", "- [a,\n   b]\n", ""),
 		repeat("top flow list", "[", "{rolearn: x},", "]"),
 		repeat("top flow list of roles", "[", "{rolearn: "+role+"a%d, username: a, groups: [a]},", "]"),
@@ -370,7 +372,7 @@ func entryConstructs() []construct {
 		repeat("roles of one ARN, random case", "", "- userarn: "+role+"a\n  rolearn: "+role+"A\n  username: a%d\n", ""),
 		filled("roles of one ARN, in every case", "", func(i int) string {
 			var name strings.Builder
-			for bit := range 16 { // as keys, the letters s and long s differ; a comparison without case treats them as equal
+			for bit := range 16 { // the letters s and long s differ as keys of a map, but a comparison without case treats them as equal
 				name.WriteString([]string{"s", "\u017f"}[i>>bit&1])
 			}
 			return fmt.Sprintf("- rolearn: %s%s\n  username: a%d\n", role, &name, i)

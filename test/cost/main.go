@@ -29,11 +29,11 @@ import (
 const (
 	// largest is the maximum total size of the values of a ConfigMap in bytes (kubernetes v1.36.3, pkg/apis/core/validation, MaxSecretSize).
 	largest = 1 << 20
-	// maxAnswer is the target for the time of an evaluation on two idle cores, if one version has such a text. If both
-	// versions have such texts, and no earlier review has cached one of them, the target is twice as long.
+	// maxAnswer is the target for the time of an evaluation on two idle cores, if one version has the text of a construct. If
+	// both versions have such a text, and no earlier review has cached one of them, the target is twice as long.
 	maxAnswer = time.Second
-	// maxMemory is the target for the resident memory of the process, in bytes. memoryLimit is the soft limit of the
-	// garbage collector. The webhook derives its soft limit in the same way from the limit of its container.
+	// maxMemory is the target for the resident memory of the process, in bytes. memoryLimit is the soft memory limit of the Go
+	// runtime. The webhook derives its soft limit in the same way from the memory limit of its container.
 	maxMemory   = 192 << 20
 	memoryLimit = maxMemory - 24<<20 // 24 MiB are for memory outside of the heap
 	// The command lists a construct if its CPU time grows by more than the factor maxGrowth when the size doubles. It doesn't list
@@ -46,10 +46,10 @@ const (
 
 // run is one evaluation of a construct's text.
 type run struct {
-	Construct int    `json:"construct"`
-	Sections  string `json:"sections"` // the sections with the text: roles, accounts, or all (a third of the text in each section)
-	Change    string `json:"change"`   // the versions with the text: both, new or old
-	Size      int    `json:"size"`     // bytes of the text
+	Construct int    `json:"construct"` // the index in constructs
+	Sections  string `json:"sections"`  // the sections with the text: roles, accounts, or all (a third of the text in each section)
+	Change    string `json:"change"`    // the versions with the text: both, new or old
+	Size      int    `json:"size"`      // bytes of the text
 }
 
 // measurement is the cost of a run.
@@ -59,7 +59,7 @@ type measurement struct {
 	CPU      time.Duration   `json:"cpu"`      // CPU time on all cores, including garbage collection
 	Resident int64           `json:"resident"` // largest resident memory of the process, in bytes
 	Action   validate.Action `json:"action"`
-	failure  string
+	failure  string          // why the process of the run failed; empty if it did not
 }
 
 func main() {
@@ -87,6 +87,7 @@ func main() {
 	}
 }
 
+// measureAll measures the runs of the constructs whose name matches. It prints each run that misses a target.
 func measureAll(ctx context.Context, name *regexp.Regexp) ([]measurement, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -125,8 +126,8 @@ func (m measurement) meetsTargets() bool {
 	return m.failure == "" && m.Answer <= target && m.Resident <= maxMemory
 }
 
-// measure evaluates a run in its own process. So the process can be killed after runTimeout, and its memory can be
-// measured.
+// measure evaluates a run in a new process, so that it can kill the process after runTimeout, and measure the memory of this
+// run alone.
 func measure(ctx context.Context, program string, r run) measurement {
 	m := measurement{run: r}
 	argument, err := json.Marshal(r)
@@ -153,7 +154,7 @@ func measure(ctx context.Context, program string, r run) measurement {
 	return m
 }
 
-// evaluate evaluates a run in this process and prints the measurement. The CPU time of making the text doesn't count.
+// evaluate evaluates a run in this process and prints the measurement in JSON. The CPU time of making the text doesn't count.
 func evaluate(argument string) error {
 	var m measurement
 	if err := json.Unmarshal([]byte(argument), &m.run); err != nil {
@@ -188,7 +189,7 @@ func cpuTime() (time.Duration, error) {
 }
 
 // makeChange returns a change with the text in the versions of the run. The last lines of the old and the new text differ,
-// so that both are evaluated.
+// so that the guard evaluates both. A version without the text has one good entry.
 func (r run) makeChange() validate.Change {
 	good := &awsauth.Object{Data: map[string]string{"mapRoles": "- rolearn: arn:aws:iam::111122223333:role/a\n  username: a\n"}}
 	before, after := good, good
@@ -201,6 +202,7 @@ func (r run) makeChange() validate.Change {
 	return validate.Change{Operation: validate.Update, Old: before, New: after}
 }
 
+// makeObject returns an object with the text in the sections of the run. The text of each section ends with the line end.
 func (r run) makeObject(end string) *awsauth.Object {
 	data := make(map[string]string)
 	sections := map[string][]awsauth.Section{

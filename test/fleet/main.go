@@ -26,7 +26,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/fleet"
 )
 
-// options are the flags of the command.
+// options are the flags of the command, and its output.
 type options struct {
 	clusters, concurrency int
 	timeout               time.Duration
@@ -47,7 +47,7 @@ func main() {
 	}
 }
 
-// kind is the behaviour of an API server.
+// kind is the behaviour of a stub API server. Its value completes the sentence "The server should ...".
 type kind string
 
 const (
@@ -71,7 +71,7 @@ func (o options) kindOf(i int) kind {
 	return healthy
 }
 
-// latency is the time before each response of a server: 20 to 210 ms, as of clusters on several continents.
+// latency returns the time before each response of the server with an index. It is 20 to 210 ms, as for clusters on several continents.
 func latency(i int) time.Duration { return time.Duration(20+i%20*10) * time.Millisecond }
 
 // stubs are the running API servers.
@@ -79,8 +79,8 @@ type stubs struct {
 	servers      []*httptest.Server
 	lists        map[string][]byte // the responses for the resources of RBAC
 	requests     atomic.Int64      // requests in progress
-	mostRequests atomic.Int64
-	bytes        atomic.Int64 // bytes of all responses
+	mostRequests atomic.Int64      // the largest value of requests
+	bytes        atomic.Int64      // bytes of all responses
 }
 
 func (s *stubs) start(o options) {
@@ -100,6 +100,7 @@ func (s *stubs) stop() {
 	}
 }
 
+// handler returns the handler of the server with an index. It counts the requests and the bytes of the responses.
 func (s *stubs) handler(k kind, i int) http.HandlerFunc {
 	object, err := awsAuth(i)
 	lists := s.lists
@@ -135,7 +136,8 @@ func (s *stubs) handler(k kind, i int) http.HandlerFunc {
 	}
 }
 
-// awsAuth returns an aws-auth with 20 roles. One role is in a single cluster only.
+// awsAuth returns the aws-auth of the cluster with an index, as JSON. It has 20 roles that are the same in all clusters. The first cluster
+// has another role, which is an admin.
 func awsAuth(i int) ([]byte, error) {
 	var b strings.Builder
 	for role := range 20 {
@@ -147,7 +149,7 @@ func awsAuth(i int) ([]byte, error) {
 	return json.Marshal(map[string]any{"kind": "ConfigMap", "apiVersion": "v1", "metadata": map[string]any{"name": "aws-auth", "namespace": "kube-system"}, "data": map[string]string{"mapRoles": b.String()}})
 }
 
-// rbacList returns 500 objects of a resource, as one page of a large cluster.
+// rbacList returns a list of 500 objects of a resource, as an API server of a large cluster returns one page.
 func rbacList(resource string) []byte {
 	item, list := `{"metadata":{"name":"object-%d","namespace":"ns"},"rules":[{"verbs":["get","list"],"apiGroups":["example.com"],"resources":["things"]}]}`, "RoleList"
 	switch resource {
@@ -183,10 +185,10 @@ func (s *stubs) kubeconfig(file string) error {
 	return os.WriteFile(file, text, 0o600)
 }
 
-// maxMemory is the limit for the memory of the program over these servers. It is the sum of a base for the program with its results, and of
-// three times the response bytes for each cluster that is read at the same time. The factor is three because Go doubles a growing buffer, and
-// the decoded objects are in memory beside the buffer. Other servers can make the program use more, because small objects take more memory
-// than their response.
+// maxMemory returns the limit for the memory of the program over these servers, in bytes. It is the sum of a base for the program with its
+// results, and of three times fleet.MaxResponseBytes for each cluster that the program reads at the same time. The factor is three because
+// Go doubles a growing buffer, and the decoded objects are in memory beside the buffer. Other servers can make the program use more, because
+// small objects take more memory than their response.
 func maxMemory(concurrency int) int64 {
 	return 128<<20 + int64(concurrency)*3*fleet.MaxResponseBytes
 }
@@ -213,7 +215,7 @@ func run(ctx context.Context, o options) error {
 	counts, times := map[kind]int{}, map[kind]time.Duration{}
 	for i := range o.clusters {
 		counts[o.kindOf(i)]++
-		times[healthy] += 5 * latency(i) // the most requests for one cluster
+		times[healthy] += 5 * latency(i) // a command makes at most five requests to a cluster
 	}
 	var failures []error
 	for _, command := range []string{"get", "lint"} {
@@ -222,7 +224,8 @@ func run(ctx context.Context, o options) error {
 	return errors.Join(failures...)
 }
 
-// measure runs a command over all servers and compares the results with the limits.
+// measure runs a command over all servers, and prints its time and memory. It returns an error if a cluster has the wrong result, or if a
+// limit is exceeded. answering is the time of the requests to all clusters if every server answers.
 func (o options) measure(ctx context.Context, s *stubs, command, program, kubeconfig string, counts map[kind]int, answering time.Duration) error {
 	s.mostRequests.Store(0)
 	s.bytes.Store(0)
@@ -252,15 +255,15 @@ func (o options) measure(ctx context.Context, s *stubs, command, program, kubeco
 			known++
 		}
 		if (c.State == string(fleet.StateOK)) != (o.kindOf(i) == healthy) {
-			wrong = append(wrong, fmt.Errorf("%s: a cluster with servers that %s is %s: %v", command, o.kindOf(i), c.State, c.Errors))
+			wrong = append(wrong, fmt.Errorf("%s: cluster %d, whose server should %s, has the state %s: %v", command, i, o.kindOf(i), c.State, c.Errors))
 		}
 	}
 	memory := int64(0)
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		memory = usage.Maxrss << 10
 	}
-	// The limit is the time of all clusters together, divided by the number of clusters at a time, plus the time of the cluster that
-	// begins last.
+	// limit is the time of all clusters together, divided by the number of clusters at a time, plus the time of the cluster that begins
+	// last. worst is the same limit for servers of which none answers. Only worst must hold.
 	slow := time.Duration(counts[hangs]+counts[floods]) * (o.timeout + time.Second)
 	limit := (answering+slow)/time.Duration(o.concurrency) + o.timeout + time.Second
 	worst := time.Duration(o.clusters)*(o.timeout+time.Second)/time.Duration(o.concurrency) + o.timeout + time.Second

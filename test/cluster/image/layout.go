@@ -21,7 +21,7 @@ const (
 	typeLayer    = "application/vnd.oci.image.layer.v1.tar+gzip"
 )
 
-// user is a user without a name and without rights on a host. The Dockerfile has the same user.
+// user is the user and the group of the container. They have no name, and no rights on a host. The Dockerfile has the same user.
 const user = "65532:65532"
 
 // descriptor is the descriptor of a blob: its media type, digest and size.
@@ -63,10 +63,10 @@ type rootFS struct {
 	DiffIDs []string `json:"diff_ids"`
 }
 
-// layout is an OCI image layout.
+// layout is an OCI image layout under construction.
 type layout struct {
 	blobs     map[string][]byte // by path in the archive, with a leading slash
-	manifests []descriptor
+	manifests []descriptor      // of the images that add added, one for each platform
 }
 
 func newLayout() *layout { return &layout{blobs: map[string][]byte{}} }
@@ -132,6 +132,7 @@ func (l *layout) archive(tag string) (digest string, data []byte, err error) {
 	return image.Digest, data, err
 }
 
+// json adds a value as a blob in JSON, and returns the descriptor of the blob.
 func (l *layout) json(mediaType string, v any) (descriptor, error) {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -140,6 +141,7 @@ func (l *layout) json(mediaType string, v any) (descriptor, error) {
 	return l.blob(mediaType, data), nil
 }
 
+// blob adds a blob and returns its descriptor.
 func (l *layout) blob(mediaType string, data []byte) descriptor {
 	d := digest(data)
 	l.blobs["/blobs/"+strings.Replace(d, ":", "/", 1)] = data
@@ -148,7 +150,7 @@ func (l *layout) blob(mediaType string, data []byte) descriptor {
 
 func digest(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
 
-// pack writes files and their folders to a tar archive. The archive does not depend on the time and the users of this
+// pack returns a tar archive with files and their folders. The archive does not depend on the time and the users of this
 // machine.
 func pack(files []file) ([]byte, error) {
 	var b bytes.Buffer

@@ -44,12 +44,12 @@ func run(args []string, stdout io.Writer) error {
 	output := fs.String("output", "image.tar", "`file` to write")
 	platforms := fs.String("platforms", "linux/"+runtime.GOARCH, "`platforms`, separated by commas")
 	given := labels{}
-	fs.Var(given, "label", "a label `KEY=VALUE` of the image; may stand more than once")
+	fs.Var(given, "label", "a label `KEY=VALUE` of the image; may be given more than once")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	if *tag == "" || fs.NArg() == 0 {
-		return fmt.Errorf("write -tag NAME:TAG and at least one file")
+		return fmt.Errorf("give -tag NAME:TAG and at least one file")
 	}
 	l := newLayout()
 	for platform := range strings.SplitSeq(*platforms, ",") {
@@ -85,7 +85,8 @@ type file struct {
 	data []byte
 }
 
-// read reads the files of one architecture.
+// read reads the files of the command line for one architecture. A file that its owner may execute gets the mode 0755 in the image, and any
+// other file the mode 0644.
 func read(args []string, arch string) ([]file, error) {
 	var files []file
 	for _, arg := range args {

@@ -52,9 +52,9 @@ func packed(t *testing.T, folder string) []byte {
 	return data
 }
 
-// TestTwice packs the same files twice, in different folders and with different times. The bytes are the same. After
-// a change of a file, the bytes differ.
-func TestTwice(t *testing.T) {
+// TestSameFilesGiveSameBytes packs the same files twice, in different folders and with different times. The archives are
+// equal. After a change of a file, the archive differs.
+func TestSameFilesGiveSameBytes(t *testing.T) {
 	t.Parallel()
 	folder := given(t)
 	first := packed(t, given(t))
@@ -63,17 +63,18 @@ func TestTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(first, packed(t, folder)) {
-		t.Error("the same files give other bytes")
+		t.Error("the same files give different archives")
 	}
 	if err := os.WriteFile(filepath.Join(folder, "LICENSE"), []byte("another"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Equal(first, packed(t, folder)) {
-		t.Error("another file gives the same bytes")
+		t.Error("a changed file gives the same archive")
 	}
 }
 
-// TestLayout reads the archive as a container engine does, and checks that the image uses every blob.
+// TestLayout reads the archive as a container engine does. It checks the digests, the configuration, the files and their modes
+// for each platform, and that the image uses every blob.
 func TestLayout(t *testing.T) {
 	t.Parallel()
 	blobs, _ := untar(t, packed(t, given(t)))
@@ -129,11 +130,11 @@ func TestLayout(t *testing.T) {
 		t.Errorf("platforms (-want +got):\n%s", diff)
 	}
 	for name := range blobs {
-		t.Errorf("nothing leads to %s", name)
+		t.Errorf("the image does not use the file %s of the archive", name)
 	}
 }
 
-// TestArguments checks the errors for wrong arguments.
+// TestArguments checks that the command fails if its arguments are wrong.
 func TestArguments(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(given(t), "LICENSE")
@@ -167,14 +168,14 @@ func TestDockerfile(t *testing.T) {
 	}
 	for _, line := range []string{"USER " + user, `ENTRYPOINT ["/awsauth-guard-webhook"]`, "COPY --from=build /out/ /"} {
 		if !strings.Contains(dockerfile, "\n"+line+"\n") {
-			t.Errorf("the Dockerfile does not say %s", line)
+			t.Errorf("the Dockerfile lacks the line %s", line)
 		}
 	}
 	if !regexp.MustCompile(`\$\(LABELS\) \\\n\s+dist/image/\{arch\}/awsauth-guard-webhook `).MatchString(makefile) {
-		t.Error("the Makefile packs it without the labels, or another program first")
+		t.Error("the Makefile packs the image without the labels, or with another first file than awsauth-guard-webhook")
 	}
 	if diff := cmp.Diff(ofDockerfile(t, dockerfile), ofMakefile(t, makefile)); diff != "" {
-		t.Errorf("what is built and packed (-Dockerfile +Makefile):\n%s", diff)
+		t.Errorf("build flags, programs and files (-Dockerfile +Makefile):\n%s", diff)
 	}
 }
 
@@ -185,6 +186,7 @@ type contents struct {
 	Files    map[string]string // by path in the image: the source of the file; empty for a program
 }
 
+// ofDockerfile returns the contents of the image that the Dockerfile makes.
 func ofDockerfile(t *testing.T, dockerfile string) contents {
 	t.Helper()
 	c := contents{Programs: make(map[string]string), Files: make(map[string]string)}
@@ -204,6 +206,7 @@ func ofDockerfile(t *testing.T, dockerfile string) contents {
 	return c
 }
 
+// ofMakefile returns the contents of the image that the target image-archive of the Makefile makes.
 func ofMakefile(t *testing.T, makefile string) contents {
 	t.Helper()
 	c := contents{Programs: make(map[string]string), Files: make(map[string]string)}
@@ -263,6 +266,7 @@ func all(t *testing.T, text, pattern string) [][]string {
 	return found
 }
 
+// decoded decodes JSON. It fails the test if the JSON has a field that T lacks.
 func decoded[T any](t *testing.T, data []byte) T {
 	t.Helper()
 	var v T
@@ -274,8 +278,8 @@ func decoded[T any](t *testing.T, data []byte) T {
 	return v
 }
 
-// untar returns the files of an archive, and the modes of files and folders. It reports an error if a file or folder
-// has a time, or if root doesn't own it.
+// untar returns the files of an archive, and the modes of files and folders. It reports an error if a file or folder has
+// a time other than the Unix epoch, or an owner other than root.
 func untar(t *testing.T, data []byte) (files map[string][]byte, modes map[string]int64) {
 	t.Helper()
 	files, modes = make(map[string][]byte), make(map[string]int64)
