@@ -12,9 +12,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// startEKS starts a stand-in for the EKS API, because the demo needs no AWS account. The stand-in has a cluster with one access
-// entry, which gives the auditors the group viewers. The webhook compares the CA of the cluster with that of its API server.
-// startEKS sets the environment variables that lead the webhook to the stand-in. stop ends the stand-in.
+// startEKS starts a stand-in for the EKS API, so that the demo needs no AWS account. The stand-in has a cluster with one access
+// entry, which gives the auditors the group viewers. ca is the CA of the API server. The stand-in returns it as the CA of the
+// cluster, because the webhook compares the two. startEKS sets the environment variables that lead the webhook to the stand-in.
+// stop ends the stand-in.
 func startEKS(ca []byte) (stop func(), err error) {
 	server := ekstest.Start()
 	server.SetCA(ca)

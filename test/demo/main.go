@@ -106,7 +106,8 @@ func run(ctx context.Context, out *terminal, keep bool) (err error) {
 	return summary
 }
 
-// If ctx is cancelled, causeOf returns the cause, such as Ctrl-C or the timeout. Otherwise it returns err.
+// causeOf returns the error to report for err. If ctx is cancelled, this is the cause, such as Ctrl-C or the timeout, because
+// err is then only a consequence.
 func causeOf(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -120,12 +121,12 @@ type demo struct {
 	cluster          *controlplane.ControlPlane
 	webhook          *controlplane.Webhook
 	configMaps       typedcorev1.ConfigMapInterface
-	manifest         string // the last admitted aws-auth.yaml
-	admitted, denied int
-	unexpected       []string
+	manifest         string   // the last admitted aws-auth.yaml
+	admitted, denied int      // numbers of requests
+	unexpected       []string // the differences of responses from the expected ones
 }
 
-// runStep makes the request of a step, and records the differences of the response from the expected one.
+// runStep makes and prints the request of a step. It records the differences of the response from the expected one.
 func (d *demo) runStep(ctx context.Context, number int, s step) error {
 	d.out.line("\n%s\n", d.out.bold(fmt.Sprintf("%d  %s", number, s.title)))
 	manifest := d.manifest
@@ -171,8 +172,8 @@ func (d *demo) runStep(ctx context.Context, number int, s step) error {
 	return nil
 }
 
-// kubectl runs kubectl. It returns the output, and whether the exit status was 0. It returns an error if kubectl can't
-// run.
+// kubectl runs kubectl. It returns the output, and reports whether the exit status was 0. It returns an error if kubectl
+// can't start, or if ctx ends.
 func (d *demo) kubectl(ctx context.Context, args ...string) (output string, ok bool, err error) {
 	cmd := exec.CommandContext(ctx, d.cluster.Kubectl(), args...) //nolint:gosec // arguments of our own
 	cmd.Dir = filepath.Dir(d.cluster.Kubeconfig)
@@ -184,7 +185,7 @@ func (d *demo) kubectl(ctx context.Context, args ...string) (output string, ok b
 	return string(b), err == nil, err
 }
 
-// stored returns the resource version of the stored aws-auth. It is empty if aws-auth does not exist.
+// stored returns the resource version of the stored aws-auth, or "" if aws-auth does not exist.
 func (d *demo) stored(ctx context.Context) (string, error) {
 	cm, err := d.configMaps.Get(ctx, "aws-auth", metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -196,10 +197,11 @@ func (d *demo) stored(ctx context.Context) (string, error) {
 	return cm.ResourceVersion, nil
 }
 
-// nonZeroCounter matches the lines of the counters of reviews that are not 0. The value is the text after the last space.
+// nonZeroCounter matches the lines of the metrics that count reviews, if the value is not 0. The value is the text after the
+// last space.
 var nonZeroCounter = regexp.MustCompile(`^awsauth_guard_(reviews_total|rejections_total|would_deny_total|review_duration_seconds_(sum|count))(\{.*\})? [^ ]*[1-9][^ ]*$`)
 
-// printMetrics prints the counters of the webhook.
+// printMetrics prints the counters of the webhook that are not 0.
 func (d *demo) printMetrics(ctx context.Context) error {
 	body, err := d.webhook.Get(ctx, d.webhook.Metrics)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/recording"
 )
 
-// record starts a recording of what out prints, in colours, if the environment variable RECORD names a folder. save writes
-// the recording into this folder.
+// record starts a recording of the output of out, in colours, if the environment variable RECORD names a folder. save writes
+// the recording into this folder. Without RECORD, record doesn't change out, and save does nothing.
 func record(out *terminal) (save func() error) {
 	folder := os.Getenv("RECORD")
 	if folder == "" {

@@ -48,7 +48,7 @@ type step struct {
 	edit    func(manifest string) string // returns the new aws-auth.yaml; if edit is nil, the step changes no manifest
 	kubectl []string
 	dryRun  bool     // the request stores nothing
-	denied  []string // the rules that deny the request; empty if the guard admits it
+	denied  []string // the rules that deny the request; empty if the guard admits the request
 	warned  []string // the rules that warn of the request
 }
 
@@ -120,10 +120,12 @@ func steps() []step {
 	}}
 }
 
+// replace returns an edit that replaces the first occurrence of a text.
 func replace(old, replacement string) func(string) string {
 	return func(manifest string) string { return strings.Replace(manifest, old, replacement, 1) }
 }
 
+// beforeUsers returns an edit that adds an entry to the end of mapRoles.
 func beforeUsers(entry string) func(string) string { return replace(users, entry+users) }
 
 // problems returns the differences of the response from the expected one. ok reports whether the request was admitted,
@@ -131,7 +133,7 @@ func beforeUsers(entry string) func(string) string { return replace(users, entry
 func (s step) problems(ok bool, answer string, changed bool) []string {
 	var problems []string
 	if ok != (len(s.denied) == 0) {
-		problems = append(problems, map[bool]string{true: "it is admitted", false: "it is refused"}[ok])
+		problems = append(problems, map[bool]string{true: "the request is admitted", false: "the request is refused"}[ok])
 	}
 	if changed != (ok && !s.dryRun) {
 		problems = append(problems, fmt.Sprintf("admitted: %t, stored object changed: %t", ok, changed))

@@ -32,7 +32,7 @@ func (t *terminal) dim(text string) string   { return t.style("2", text) }
 func (t *terminal) red(text string) string   { return t.style("31", text) }
 func (t *terminal) green(text string) string { return t.style("32", text) }
 
-// line prints one line. It ignores write errors, because the demo has no other output to report them.
+// line prints one line. It ignores write errors, because the demo can't report them elsewhere.
 func (t *terminal) line(format string, args ...any) { fmt.Fprintf(t, format+"\n", args...) }
 
 // indented prints text with spaces before each line.
@@ -42,8 +42,8 @@ func (t *terminal) indented(spaces int, text string) {
 	}
 }
 
-// stopwatch returns a function that prints a completed action, with the time since the last call. The first call prints
-// the time since stopwatch.
+// stopwatch returns a function that prints a completed action, with the time since the last call of the function. The first
+// call prints the time since the call of stopwatch.
 func (t *terminal) stopwatch() func(format string, args ...any) {
 	last := time.Now() //nolint:forbidigo // measures a duration to print
 	return func(format string, args ...any) {
@@ -53,7 +53,8 @@ func (t *terminal) stopwatch() func(format string, args ...any) {
 	}
 }
 
-// diff prints the removed and the added lines. It shows one difference, from the first changed line to the last.
+// diff prints the lines of before that are removed, and then the lines of after that are added. It treats all lines from the
+// first changed line to the last as changed.
 func (t *terminal) diff(before, after string) {
 	a, b := strings.SplitAfter(before, "\n"), strings.SplitAfter(after, "\n")
 	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {

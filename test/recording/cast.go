@@ -1,5 +1,5 @@
-// Package recording records the output of a program in a terminal. It writes the recording as an asciicast
-// (https://docs.asciinema.org/manual/asciicast/v2/), and as a picture for pages.
+// Package recording records the output that a program prints to a terminal. It writes the recording as an asciicast
+// (https://docs.asciinema.org/manual/asciicast/v2/), and as an animated SVG picture for pages.
 package recording
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Width is the number of columns of the terminal.
+// Width is the number of columns of the recorded terminal.
 const Width = 100
 
 // Event is a text that the program printed.
@@ -28,7 +28,7 @@ type Cast struct {
 	Events []Event
 }
 
-// header is the first line of an asciicast. A player shows pauses as IdleLimit seconds at most.
+// header is the first line of an asciicast. A player shortens longer pauses to IdleLimit seconds.
 type header struct {
 	Version   int     `json:"version"`
 	Width     int     `json:"width"`
@@ -46,7 +46,7 @@ func (c Cast) Marshal() ([]byte, error) {
 		return nil, fmt.Errorf("encoding the header: %w", err)
 	}
 	for _, e := range c.Events {
-		// A terminal goes to the beginning of the line only with a carriage return.
+		// A player moves to the beginning of a line only after a carriage return.
 		text := strings.ReplaceAll(e.Text, "\n", "\r\n")
 		if err := encoder.Encode([]any{json.Number(fmt.Sprintf("%.2f", e.Seconds)), "o", text}); err != nil {
 			return nil, fmt.Errorf("encoding an event: %w", err)
@@ -90,11 +90,11 @@ func (c Cast) Output() string {
 	return out.String()
 }
 
-// changing matches the parts of the output that differ between two runs: escape sequences, ports, durations, and the
-// values of metrics.
+// changing matches the parts of the output that can differ between two runs: colours, which need a terminal, ports, durations,
+// and the values of metrics.
 var changing = regexp.MustCompile(`\x1b\[[0-9;]*m|:[0-9]{4,5}\b|\([0-9.]+ s\)|(?m:^( *awsauth_guard_\S+) .*$)`)
 
-// Comparable returns the output without the parts that differ between two runs of the same program.
+// Comparable returns the output without the parts that can differ between two runs of the same program.
 func Comparable(output string) string {
 	return changing.ReplaceAllString(output, "$1")
 }
@@ -107,12 +107,12 @@ type Recorder struct {
 	cast  Cast
 }
 
-// New starts a recording. now returns the present time.
+// New starts a recording. The recorder also writes the recorded texts to out. now returns the current time.
 func New(out io.Writer, now func() time.Time) *Recorder {
 	return &Recorder{out: out, now: now, start: now()}
 }
 
-// Write records a text.
+// Write records a text and writes it to the other writer.
 func (r *Recorder) Write(text []byte) (int, error) {
 	r.cast.Events = append(r.cast.Events, Event{Seconds: r.now().Sub(r.start).Seconds(), Text: string(text)})
 	n, err := r.out.Write(text)

@@ -25,7 +25,7 @@ func read(t *testing.T, name string) []byte {
 	return content
 }
 
-// TestPictureShowsTheRecording: the picture in the pages is drawn from the recording beside it.
+// TestPictureShowsTheRecording: SVG makes the committed picture from the committed recording.
 func TestPictureShowsTheRecording(t *testing.T) {
 	cast, err := recording.Parse(read(t, recording.CastFile))
 	if err != nil {
@@ -40,7 +40,7 @@ func TestPictureShowsTheRecording(t *testing.T) {
 	}
 }
 
-// TestPicturesAreSafeAndDescribed: each SVG picture of the pages is XML with a title, and loads no script and no other file.
+// TestPicturesAreSafeAndDescribed: each SVG picture of the pages is XML with a title, has no script, and loads no other file.
 func TestPicturesAreSafeAndDescribed(t *testing.T) {
 	names, err := filepath.Glob(images + "/*.svg")
 	if err != nil || len(names) < 3 {
@@ -79,8 +79,8 @@ func record(t *testing.T, texts ...string) recording.Cast {
 	return recorder.Cast()
 }
 
-// TestCastIsAnAsciicast: the file has the header of an asciicast, an event for each text, and carriage returns. Reading
-// it gives the same recording.
+// TestCastIsAnAsciicast: the file has the header of an asciicast, and an event with carriage returns for each text. Parse reads
+// the same recording from the file.
 func TestCastIsAnAsciicast(t *testing.T) {
 	cast := record(t, "\x1b[1mstart\x1b[0m\n", "<end>\n")
 	text, err := cast.Marshal()
@@ -110,21 +110,21 @@ func TestPictureBreaksLongLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{">" + strings.Repeat("x", 100) + "<", ">" + strings.Repeat("x", 50) + "<"} {
-		if !strings.Contains(string(picture), want) {
-			t.Errorf("the picture does not contain %s:\n%s", want, picture)
+	for length, want := range map[int]int{100: 2, 50: 1} {
+		if n := strings.Count(string(picture), ">"+strings.Repeat("x", length)+"<"); n != want {
+			t.Errorf("the picture has %d lines of %d characters, want %d:\n%s", n, length, want, picture)
 		}
 	}
 }
 
-// TestPictureNeedsItsStillScreen: a recording without the screen for readers who prefer no motion is an error.
-func TestPictureNeedsItsStillScreen(t *testing.T) {
+// TestSVGFailsWithoutStillScreen: SVG fails if the recording lacks the screen that readers who prefer no motion see.
+func TestSVGFailsWithoutStillScreen(t *testing.T) {
 	if _, err := record(t, "one screen\n").SVG(); err == nil {
 		t.Error("want an error for a recording with one screen")
 	}
 }
 
-// TestComparableKeepsWords: only ports, durations, colours and values of metrics may differ between two runs.
+// TestComparableKeepsWords: Comparable removes only ports, durations, colours and values of metrics.
 func TestComparableKeepsWords(t *testing.T) {
 	one := "\x1b[32m✔\x1b[0m runs on https://127.0.0.1:12345 (1.5 s)\n   awsauth_guard_reviews_total{verdict=\"deny\"} 6\n"
 	other := "✔ runs on https://127.0.0.1:6443 (12.0 s)\n   awsauth_guard_reviews_total{verdict=\"deny\"} 7\n"

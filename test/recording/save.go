@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	// CastFile is the file of the recording.
+	// CastFile is the name of the file with the recording.
 	CastFile = "demo.cast"
-	// PictureFile is the file of its picture.
+	// PictureFile is the name of the file with the picture.
 	PictureFile = "demo.svg"
 
 	title       = "make demo"
 	description = "A recording of the demo in a terminal. The webhook starts beside a real API server, and kubectl makes nine edits of " +
 		"aws-auth. The guard admits the edits that take no access away. It refuses the others, and names the line, the cause and the " +
 		"correction. The last screen has the counters of the webhook. The tutorial shows such edits as text."
-	// still is the screen of the third edit, which the guard refuses. The first screen has the configuration.
+	// still is the number of the screen with the third edit, which the guard refuses. The screen 0 has the configuration.
 	still = 3
 )
 
@@ -26,7 +26,7 @@ func (c Cast) Save(folder string) error {
 	if err != nil {
 		return err
 	}
-	// Marshal rounds the times, so draw the recording that a reader of the file gets.
+	// Marshal rounds the times. Draw the picture from the rounded times, as a reader of the file would.
 	if c, err = Parse(cast); err != nil {
 		return err
 	}

@@ -9,20 +9,21 @@ import (
 )
 
 const (
-	// The size of a character in the picture, in pixels. textLength in the picture gives each font this width.
+	// charWidth and lineHeight are the size of a character in the picture, in pixels. The attribute textLength gives the text
+	// this width in every font. margin is the space around the text, in pixels.
 	charWidth, lineHeight = 8.4, 19
 	margin                = 16
-	// bar is the height of the bar above the terminal.
+	// bar is the height of the bar above the terminal, in pixels.
 	bar = 34
 	// pause is the time for which the picture shows a screen, in seconds.
 	pause = 6
 )
 
-// run is a part of a line in one style. The style is the number of a colour or of a weight: the parameter of the
-// escape sequence "Select Graphic Rendition".
+// run is a part of a line in one style. The style is the class of the text in the picture, or "". A class is c or w, for a
+// colour or a weight, with the parameter of the escape sequence "Select Graphic Rendition". A style can have both.
 type run struct{ style, text string }
 
-// line is a line of the terminal, Width characters long at most.
+// line is a line of the terminal. It has at most Width characters.
 type line []run
 
 // screen is a part of the output that the picture shows at once.
@@ -30,7 +31,7 @@ type screen []line
 
 var sequence = regexp.MustCompile(`\x1b\[([0-9;]*)m`)
 
-// lines returns the output as lines of the terminal. It breaks longer lines, as a terminal does.
+// lines returns the output as lines of the terminal. It breaks lines of more than Width characters, as a terminal does.
 func lines(output string) (list []line) {
 	style := ""
 	for text := range strings.Lines(output) {
@@ -69,7 +70,7 @@ func lines(output string) (list []line) {
 	return list
 }
 
-// screens returns the screens of the recording. A bold line begins a screen.
+// screens returns the screens of the recording, without empty lines at their ends. A line that begins in bold begins a screen.
 func (c Cast) screens() (list []screen) {
 	for _, l := range lines(c.Output()) {
 		if begins := len(l) > 0 && l[0].style == "w1"; begins || len(list) == 0 {
@@ -113,9 +114,9 @@ const style = `
   }
 `
 
-// SVG returns the recording as a picture that shows one screen after the other. It has the description for readers who
-// don't see it. A reader who prefers no motion sees only the screen with the number still, from 0. SVG fails if the
-// recording has no such screen.
+// SVG returns the recording as a picture that shows one screen after the other. The picture has a description for readers who
+// can't see it. A reader who prefers no motion sees only the screen with the number still. The first screen has the number 0.
+// SVG fails if the recording has no screen with the number still.
 func (c Cast) SVG() ([]byte, error) {
 	screens := c.screens()
 	if still >= len(screens) {
@@ -147,7 +148,7 @@ func (c Cast) SVG() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// writeLine writes a line, with its base line at y.
+// writeLine writes a line as text elements of the picture, with the base line at y.
 func writeLine(out *bytes.Buffer, l line, y int) {
 	column := 0
 	for _, r := range l {
