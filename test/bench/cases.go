@@ -18,8 +18,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// variants is the number of new documents of a case. The guard's cache of decoded sections has room for 8 sections, so the
-// next new document is never in the cache. The old document is always in the cache.
+// variants is the number of new documents of a case. They differ in mapRoles. The guard's cache of decoded sections has room for
+// 8 sections, so the mapRoles of the next new document is never in the cache. The sections of the old document, and mapUsers,
+// which is the same in both documents, are always in the cache after the first review.
 const variants = 16
 
 // reviewCase is an UPDATE of aws-auth by an administrator. Its variants have the same old document and different new ones.

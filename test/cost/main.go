@@ -33,7 +33,7 @@ const (
 	// both versions have such a text, and no earlier review has cached one of them, the target is twice as long.
 	maxAnswer = time.Second
 	// maxMemory is the target for the resident memory of the process, in bytes. memoryLimit is the soft memory limit of the Go
-	// runtime. The webhook derives its soft limit in the same way from the memory limit of its container.
+	// runtime. The soft limit of the webhook is 90 percent of the memory limit of its container.
 	maxMemory   = 192 << 20
 	memoryLimit = maxMemory - 24<<20 // 24 MiB are for memory outside of the heap
 	// The command lists a construct if its CPU time grows by more than the factor maxGrowth when the size doubles. It doesn't list

@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// preexistingNote is the end of the message of a pre-existing finding.
+// preexistingNote is the note at the end of the message of a pre-existing finding.
 const preexistingNote = "the old version has this fault too"
 
 // checkNewFaults checks that the guard denies a change if a rule finds more faults in the new version than in the old one. It checks only

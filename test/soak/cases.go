@@ -213,7 +213,7 @@ func renamed(o *object, name, namespace string) *object {
 	return &c
 }
 
-// bodyLimit is controller-runtime's limit for a request body, in bytes.
+// bodyLimit is the webhook's limit for a request body, in bytes. controller-runtime has the same limit.
 const bodyLimit = 7 << 20
 
 // newBroken returns request bodies that aren't valid reviews.

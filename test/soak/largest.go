@@ -10,8 +10,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// measureLargest measures the peak memory of reviews of the largest possible objects. It measures one review, and as
-// many concurrent reviews as the webhook evaluates at a time. Each measurement has a new process.
+// measureLargest measures the peak memory of reviews of the largest possible objects. It measures one review, and then
+// admission.DefaultConcurrency reviews that it sends at once. All of them come from one source address, so the webhook gives them
+// at most half of its evaluation slots for large bodies. Each measurement has a new process.
 func (s *soak) measureLargest(ctx context.Context) error {
 	for _, d := range s.largestDocuments() {
 		for _, n := range []int{1, admission.DefaultConcurrency()} {

@@ -1,6 +1,6 @@
 // Command soak runs the real webhook under full load. It sends reviews of every kind and broken bodies, while the
-// certificate and the configuration change. It needs no API server. It prints its counts. It fails if a review gets no
-// answer, if a verdict is wrong, or if the process leaks memory or goroutines.
+// certificate and the configuration change. It needs no API server. It prints its counts. It fails if a request gets no
+// response or a wrong one, if the process needs too much memory or leaks memory or goroutines, or if its log has a panic.
 //
 // The tests run a short soak and a rolling restart.
 package main
