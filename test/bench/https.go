@@ -36,8 +36,8 @@ const (
 // webhook that allows every request.
 var maxOverNoOp = map[int]float64{10: 1.8, 100: 3, 1000: 4}
 
-// side is a webhook that clients call over HTTPS.
-type side struct {
+// endpoint is the address of a webhook that clients call over HTTPS.
+type endpoint struct {
 	url   string
 	roots *x509.CertPool
 }
@@ -69,10 +69,10 @@ func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err er
 	} {
 		running.Go(func() { failed <- serve() })
 	}
-	guard := side{"https://" + guardAddress.String() + "/validate-aws-auth?timeout=10s", roots}
-	noOp := side{"https://" + noOpAddress.String() + "/validate?timeout=10s", roots}
-	for _, s := range []side{guard, noOp} {
-		if err := s.await(ctx, failed); err != nil {
+	guard := endpoint{"https://" + guardAddress.String() + "/validate-aws-auth?timeout=10s", roots}
+	noOp := endpoint{"https://" + noOpAddress.String() + "/validate?timeout=10s", roots}
+	for _, e := range []endpoint{guard, noOp} {
+		if err := e.await(ctx, failed); err != nil {
 			return err
 		}
 	}
@@ -85,7 +85,7 @@ func compareHTTPS(ctx context.Context, w io.Writer, cases []*reviewCase) (err er
 // compareLatency measures the median time of a review over all rounds. One client calls the two webhooks in turns. The
 // column "floor" is the ratio of a webhook that only decodes the review and parses the new text with ParseMap. The guard
 // must do both.
-func compareLatency(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
+func compareLatency(ctx context.Context, w io.Writer, guard, noOp endpoint, cases []*reviewCase) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tab, "HTTPS\tentries\tguard p50 µs\tno-op p50 µs\tratio\ttarget\t\tParseMap p50 µs\tfloor\t")
 	for _, c := range cases {
@@ -130,7 +130,7 @@ func median(d []time.Duration) time.Duration {
 
 // compareRate measures the number of reviews in a second, and prints that of the fastest round. In each measurement, all
 // clients call the same webhook as fast as they can.
-func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*reviewCase) error {
+func compareRate(ctx context.Context, w io.Writer, guard, noOp endpoint, cases []*reviewCase) error {
 	c := cases[slices.IndexFunc(cases, func(c *reviewCase) bool { return !c.noOp && c.entries == 10 })]
 	bodies, err := c.bodies()
 	if err != nil {
@@ -138,16 +138,16 @@ func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*re
 	}
 	var one, several, most float64
 	for range rounds {
-		for _, side := range []struct {
-			side
+		for _, m := range []struct {
+			endpoint
 			addresses int
-			most      *float64
+			best      *float64
 		}{{guard, 1, &one}, {guard, clients, &several}, {noOp, 1, &most}} {
-			rate, err := side.rate(ctx, bodies, side.addresses)
+			rate, err := m.rate(ctx, bodies, m.addresses)
 			if err != nil {
 				return err
 			}
-			*side.most = max(*side.most, rate)
+			*m.best = max(*m.best, rate)
 		}
 	}
 	_, err = fmt.Fprintf(w, "reviews/s of %d entries with %d clients: guard %.0f from one address (target %d: %s), %.0f from %d addresses; no-op %.0f\n\n",
@@ -157,14 +157,14 @@ func compareRate(ctx context.Context, w io.Writer, guard, noOp side, cases []*re
 
 // rate returns the number of reviews in a second. addresses is the number of different source addresses of the
 // clients. An API server has one address.
-func (s side) rate(ctx context.Context, bodies [][]byte, addresses int) (float64, error) {
+func (e endpoint) rate(ctx context.Context, bodies [][]byte, addresses int) (float64, error) {
 	var answered atomic.Int64
 	var running sync.WaitGroup
 	errs := make(chan error, clients)
 	begin := time.Now() //nolint:forbidigo // reads the real clock
 	for n := range clients {
 		running.Go(func() {
-			client := s.client(n % addresses)
+			client := e.client(n % addresses)
 			for i := n; time.Since(begin) < busyFor; i++ {
 				if err := client.ask(ctx, bodies[i%variants]); err != nil {
 					errs <- err
@@ -204,12 +204,12 @@ type client struct {
 }
 
 // client returns a client that uses the n-th loopback address as its source address.
-func (s side) client(n int) *client {
+func (e endpoint) client(n int) *client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(1+n))}} //nolint:gosec // n is below 8
 	return &client{http.Client{Transport: &http.Transport{
 		DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
-		TLSClientConfig: &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS13},
-	}}, s.url}
+		TLSClientConfig: &tls.Config{RootCAs: e.roots, MinVersion: tls.VersionTLS13},
+	}}, e.url}
 }
 
 // ask sends a review. It returns an error if the response does not admit the request, or does not use HTTP/2.
@@ -235,10 +235,10 @@ func (c *client) ask(ctx context.Context, body []byte) error {
 }
 
 // await waits until the webhook responds to a request. It returns an error if a server fails before.
-func (s side) await(ctx context.Context, failed <-chan error) error {
-	client := s.client(0)
+func (e endpoint) await(ctx context.Context, failed <-chan error) error {
+	client := e.client(0)
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url, http.NoBody)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url, http.NoBody)
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ var startAWS = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) // only the start needs the folder: the client writes nothing to it
+	defer os.RemoveAll(dir) // the client's configuration files would be in this folder, but the client needs none
 	server := iamtest.Start(dir)
 	for i := range variants {
 		server.Add(auditor(i))

@@ -107,12 +107,12 @@ func compareCPU(w io.Writer, cases []*reviewCase) error {
 	guard, asking, entries, authenticator := make([]best, len(cases)), make([]best, len(cases)), make([]best, len(cases)), make([]best, len(cases))
 	for range rounds {
 		for i, c := range cases {
-			for side, do := range map[*best]operation{&guard[i]: c.review, &asking[i]: c.reviewAsking, &entries[i]: c.reviewWithEntries, &authenticator[i]: c.parseMap} {
+			for shortest, do := range map[*best]operation{&guard[i]: c.review, &asking[i]: c.reviewAsking, &entries[i]: c.reviewWithEntries, &authenticator[i]: c.parseMap} {
 				took, err := cpuTime(do)
 				if err != nil {
 					return err
 				}
-				side.add(took)
+				shortest.add(took)
 			}
 		}
 	}

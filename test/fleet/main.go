@@ -246,8 +246,11 @@ func (o options) measure(ctx context.Context, s *stubs, command, program, kubeco
 			Errors []string `json:"errors"`
 		} `json:"clusters"`
 	}
-	if err := json.Unmarshal(stdout.Bytes(), &result); err != nil || len(result.Clusters) != o.clusters {
-		return fmt.Errorf("%s: %w, %d clusters\n%s", command, err, len(result.Clusters), &stderr)
+	if err := json.Unmarshal(stdout.Bytes(), &result); err != nil {
+		return fmt.Errorf("%s: decoding the output: %w\n%s", command, err, &stderr)
+	}
+	if len(result.Clusters) != o.clusters {
+		return fmt.Errorf("%s: the output has %d clusters, want %d\n%s", command, len(result.Clusters), o.clusters, &stderr)
 	}
 	known, wrong := 0, []error{}
 	for i, c := range result.Clusters {
