@@ -96,6 +96,7 @@ func (ps *processes) start(ctx context.Context, name, path string, args ...strin
 	return ps.startWith(ctx, name, nil, path, args...)
 }
 
+// startWith starts a program with additional environment variables. Its output goes to a log file, and the reaper knows it.
 func (ps *processes) startWith(ctx context.Context, name string, env []string, path string, args ...string) (*process, error) {
 	p := &process{name: name, log: filepath.Join(ps.dir, name+".log"), done: make(chan struct{})}
 	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)

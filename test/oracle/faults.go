@@ -155,8 +155,8 @@ func rulesOfElements(object *awsauth.Object, v *version, policy validate.Policy)
 	return elements
 }
 
-// accessRules are the rules about the access that an element gives. A finding of such a rule is pre-existing if any element of the old version
-// gave the same principal the same access.
+// accessRules are the rules about the access that an element gives. A finding about access is pre-existing if an element of the old version
+// gave the same principal the same username and at least the same groups.
 var accessRules = []string{"node-shape", "reserved-username"}
 
 // isAboutAccess reports whether a finding of accessRules is about access that the element gives. The other findings of node-shape say that the
@@ -217,7 +217,8 @@ func (k *Checker) checkHarmless(change validate.Change, policy validate.Policy, 
 }
 
 // mayPassLimit reports whether the texts may be past a limit: more than 16 directives, aliases that could expand to a large
-// document, or very many elements and keys. Comments don't count.
+// document, or very many elements and keys. Comments don't count. It ignores the limit on ARNs that differ only in case, because
+// no generated text has so many.
 func mayPassLimit(data map[string]string) bool {
 	directives, tokens, aliases := 0, 0, false
 	for _, text := range data {
