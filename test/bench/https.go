@@ -26,7 +26,7 @@ const (
 	clients = 8
 	// busyFor is the time for which the clients send reviews, in each round and for each webhook.
 	busyFor = time.Second
-	// minRate is the minimum number of reviews of 10 entries in a second, from one source address.
+	// minRate is the target for the rate from one source address: at least this number of reviews of 10 entries in a second.
 	minRate = 3000
 	// latencyFor is the time for which one client calls each webhook in each round.
 	latencyFor = 500 * time.Millisecond

@@ -101,8 +101,8 @@ func (k *Checker) fail(check, class, format string, args ...any) {
 var special = regexp.MustCompile(`raw-|tail$|comment-with-signs|commas|account-|folded|instance-group|template-group|replacement|directive`)
 
 // causeOf returns a suffix for the class of a change's disagreements. The suffix names the special break, edit or style of
-// the change. Otherwise it says that a protected principal only has to log in, or it names the form of the extra fields. It
-// is empty for a change with none of these.
+// the change. For a change without such a part, it says that a protected principal only has to log in, or names the form of
+// the extra fields. For any other change, it is empty.
 func causeOf(c *generate.Change) string {
 	for _, done := range c.Origin {
 		what, name, _ := strings.Cut(done, " ")

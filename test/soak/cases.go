@@ -129,8 +129,8 @@ type ruleEdit struct {
 	before, after *object
 }
 
-// refusals returns an edit for each rule that denies faults of the text or loss of access. The guard refuses the edit. newCases adds the
-// edits for the other denying rules.
+// refusals returns edits that the guard refuses, each with the rule that denies it. newCases adds edits for the remaining rules that
+// deny.
 func refusals(base *object, edited func(string) *object) []ruleEdit {
 	head := adminEntry + nodeEntry
 	return []ruleEdit{
