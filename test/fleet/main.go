@@ -266,7 +266,7 @@ func (o options) measure(ctx context.Context, s *stubs, command, program, kubeco
 		memory = usage.Maxrss << 10
 	}
 	// limit is the time of all clusters together, divided by the number of clusters at a time, plus the time of the cluster that begins
-	// last. worst is the same limit for servers of which none answers. Only worst must hold.
+	// last. worst is the same limit if no server answers. Only worst must hold.
 	slow := time.Duration(counts[hangs]+counts[floods]) * (o.timeout + time.Second)
 	limit := (answering+slow)/time.Duration(o.concurrency) + o.timeout + time.Second
 	worst := time.Duration(o.clusters)*(o.timeout+time.Second)/time.Duration(o.concurrency) + o.timeout + time.Second

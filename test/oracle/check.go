@@ -223,7 +223,7 @@ func sameAccess(a, b authenticator.Answer) bool {
 	return a.Username == b.Username && subset(a.Groups, b.Groups) && subset(b.Groups, a.Groups)
 }
 
-// checkModel compares the authenticator's answers with the generator's model.
+// checkModel compares the authenticator's answers with the entries of the generator's model. It doesn't check mapAccounts.
 func (k *Checker) checkModel(c *generate.Change) {
 	if c.Model == nil {
 		return

@@ -245,7 +245,7 @@ func (k *Checker) checkAccounts(verdict validate.Verdict, r *answerIndex) {
 	}
 }
 
-// checkClean checks that the authenticator parses a document without findings without an error, and reads every key of its data.
+// checkClean checks a document without findings: the authenticator reports no error for it, and reads every key of its data.
 func (k *Checker) checkClean(data map[string]string) {
 	k.Stats.add("document clean")
 	if _, err := k.a.ParseLoaded(); err != nil {
