@@ -97,3 +97,12 @@ func plain(o *awsauth.Object) bool {
 	}
 	return true
 }
+
+// ruleIDs finds the id of every rule in a message. Otherwise the tests would not notice an unexpected finding of this rule.
+func TestRuleIDsFindsEveryRule(t *testing.T) {
+	for _, rule := range validate.Rules() {
+		if diff := cmp.Diff([]string{rule.ID}, ruleIDs("data: the message ["+rule.ID+"]")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}

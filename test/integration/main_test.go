@@ -215,7 +215,8 @@ func apply(ctx context.Context, c *client, cm *corev1.ConfigMap, options metav1.
 	return err
 }
 
-var ruleID = regexp.MustCompile(`\[([a-z]+(?:-[a-z]+)+|deleted|emptied)\]`)
+// ruleID matches the id of a rule at the end of a message. The last three are the ids without a hyphen.
+var ruleID = regexp.MustCompile(`\[([a-z]+(?:-[a-z]+)+|deleted|emptied|immutable)\]`)
 
 // ruleIDs returns the ids of the rules that the texts name, sorted and without duplicates.
 func ruleIDs(texts ...string) []string {
