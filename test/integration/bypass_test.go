@@ -22,8 +22,8 @@ import (
 
 const bypassed = "awsauth_guard_bypassed_changes_total"
 
-// The history has the origin of each version. The origin of a stored change is a bypass if the guard would have
-// refused the change. Every replica exposes the stored version in its metrics.
+// The history has the origin of each version. If the guard didn't review a change, its origin is a bypass only if the guard would
+// have refused the change. Every replica exposes the stored version in its metrics.
 func TestHistoryHasOriginOfEachVersion(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
@@ -65,7 +65,7 @@ func TestHistoryHasOriginOfEachVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, m := len(before.Versions()), len(after.Versions()); m != n+1 {
-			t.Errorf("%d versions have become %d: %s", n, m, summary(after))
+			t.Errorf("the history has %d versions, want %d: %s", m, n+1, summary(after))
 		}
 	})
 
@@ -114,8 +114,8 @@ func TestHistoryHasOriginOfEachVersion(t *testing.T) {
 	})
 }
 
-// hurried makes edits of aws-auth by several concurrent writers. edits is the total number of edits.
-func hurried(t *testing.T, edits, writers int) {
+// editConcurrently lets several writers edit aws-auth at the same time. edits is the total number of edits.
+func editConcurrently(t *testing.T, edits, writers int) {
 	t.Helper()
 	var running sync.WaitGroup
 	errs := make(chan error, writers)
@@ -144,12 +144,12 @@ func hurried(t *testing.T, edits, writers int) {
 	}
 }
 
-// Many quick edits that the guard admits don't count as bypasses. The history has the newest version.
+// Many quick edits that the guard admits don't count as bypasses. The history has the ten newest versions.
 func TestManyEditsAreNoBypass(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	replicas := g.run(t, 2)
 	begun := time.Now()
-	hurried(t, 500, 10)
+	editConcurrently(t, 500, 10)
 	t.Logf("500 edits by 10 writers in %s", time.Since(begun).Round(time.Millisecond))
 	g.until(t, "the history has the newest", 20*time.Second, func(log *guardhistory.Log) error {
 		versions := log.Versions()
@@ -161,7 +161,7 @@ func TestManyEditsAreNoBypass(t *testing.T) {
 		}
 		for i := range versions {
 			if versions[i].Origin != guardhistory.Changed {
-				return errors.New("one is not changed")
+				return fmt.Errorf("the origin of version %d is %s", versions[i].Number, versions[i].Origin)
 			}
 		}
 		return nil
@@ -173,10 +173,10 @@ func TestManyEditsAreNoBypass(t *testing.T) {
 	}
 }
 
-// The leader ends, or is killed, while a client makes edits. The history then has each edit once and in order. No
-// edit counts as a bypass.
+// While a client makes edits, the leader ends or is killed. The history still has each edit once and in order. The new leader
+// counts no edit as a bypass.
 func TestHistoryIsCompleteIfLeaderEnds(t *testing.T) {
-	const edits, goes = 60, 20
+	const edits, endsAt = 60, 20 // the leader ends during the edit with the number endsAt
 	for name, end := range map[string]func(*replica){"it ends": func(r *replica) { r.stop() }, "it is killed": (*replica).kill} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuarded(t, base(), guardConfig+"history: {versions: 100}\n", quick())
@@ -187,7 +187,7 @@ func TestHistoryIsCompleteIfLeaderEnds(t *testing.T) {
 				return roles(admin + node + strings.Replace(ci, "role/CI", "role/CI-"+strconv.Itoa(i), 1))
 			}
 			for i := range edits {
-				if i == goes {
+				if i == endsAt {
 					go end(leads)
 				}
 				err := controlplane.Poll(t.Context(), func(ctx context.Context) error { return update(ctx, c, content(i)) })
@@ -229,8 +229,8 @@ func TestBypassWithoutLeaderCountsOnce(t *testing.T) {
 	follows.wantMetric(t, bypassed, 1, 5*time.Second)
 }
 
-// A restarted replica continues the history. In order, it appends the versions that were stored while it did not run.
-// It derives their origins from the information of the API server.
+// A restarted replica continues the history. It appends the versions that were stored while it did not run, in their order. It
+// reads them from the API server, and evaluates them to find their origins.
 func TestHistoryIsCompleteAfterRestart(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig, quick())
 	first := g.run(t, 1)[0]

@@ -54,6 +54,7 @@ func createEmpty(t *testing.T, maps typedcorev1.ConfigMapInterface, name string)
 	}
 }
 
+// newVersion returns a version of the history with the data d. resourceVersion is also the seconds of its time.
 func newVersion(resourceVersion int, d data) guardhistory.Version {
 	return guardhistory.Version{
 		ResourceVersion: fmt.Sprint(resourceVersion), Time: time.Date(2026, 3, 1, 12, 0, resourceVersion, 0, time.UTC),
@@ -62,6 +63,7 @@ func newVersion(resourceVersion int, d data) guardhistory.Version {
 	}
 }
 
+// keep returns a function for the field Versions of a store, which then keeps n versions.
 func keep(n int) func() int { return func() int { return n } }
 
 // appendVersion returns a change of a history that appends the version.
@@ -107,7 +109,7 @@ func TestHistoryTwoWriters(t *testing.T) {
 }
 
 // TestHistoryStore: the store writes only if a change makes a difference and returns no error. It creates a missing ConfigMap only
-// if Create is set.
+// if Create is set. It truncates a version that is too large, and returns the error of an ended context.
 func TestHistoryStore(t *testing.T) {
 	maps := guardConfigMaps(t)
 	store := &guardhistory.Store{Client: maps, Name: "history", Versions: keep(10)}
@@ -133,7 +135,7 @@ func TestHistoryStore(t *testing.T) {
 		return cm.ResourceVersion
 	}
 	before := resourceVersion()
-	store.Client = busyMaps{maps, func() { t.Error("what makes no difference is written") }}
+	store.Client = busyMaps{maps, func() { t.Error("the store writes although the change makes no difference or fails") }}
 	if l, err = store.Change(t.Context(), appendVersion(newVersion(1, base()))); err != nil || len(l.Versions()) != 1 {
 		t.Errorf("%v, %+v", err, l)
 	}
@@ -145,7 +147,7 @@ func TestHistoryStore(t *testing.T) {
 		t.Error(err)
 	}
 	if after := resourceVersion(); after != before {
-		t.Errorf("version %s became %s", before, after)
+		t.Errorf("the ConfigMap has the resourceVersion %s, want %s", after, before)
 	}
 	store.Client = maps
 	tooLarge := newVersion(3, data{"mapRoles": strings.Repeat("\x01", 1<<20)})
@@ -184,6 +186,6 @@ func TestHistoryConflict(t *testing.T) {
 		}
 	}}}
 	if _, err := store.Change(t.Context(), appendVersion(newVersion(0, data{}))); !apierrors.IsConflict(err) || n < 5 {
-		t.Errorf("after %d: %v", n, err)
+		t.Errorf("the store returns, after %d attempts, %v; want a conflict, after at least 5 attempts", n, err)
 	}
 }

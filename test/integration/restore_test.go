@@ -22,9 +22,9 @@ import (
 )
 
 const (
-	restoring    = guardConfig + "restore: {enabled: true}\n"
-	restoredOnes = `awsauth_guard_restores_total{result="restored"}`
-	limitedOnes  = `awsauth_guard_restores_total{result="limited"}`
+	restoring      = guardConfig + "restore: {enabled: true}\n"
+	restoredSeries = `awsauth_guard_restores_total{result="restored"}`
+	limitedSeries  = `awsauth_guard_restores_total{result="limited"}`
 	// restoredWithin is the longest time between a loss and its restore on an idle machine.
 	restoredWithin = 15 * time.Second
 	otherNode      = "- rolearn: arn:aws:iam::111122223333:role/OtherNode\n  username: system:node:{{EC2PrivateDNSName}}\n  groups:\n  - system:bootstrappers\n  - system:nodes\n"
@@ -40,8 +40,8 @@ func wantStored(t *testing.T, d data) {
 	t.Logf("stored after %s", time.Since(begun).Round(time.Millisecond))
 }
 
-// wantUntouched waits for longer than a restore takes. Then it checks that aws-auth still has the data d, and that no
-// replica has restored a version.
+// wantUntouched waits for 10 s. A leader restores within 8 s (maxSettleTime of internal/restore) and the time of the write. Then
+// wantUntouched checks that aws-auth still has the data d, and that no replica has restored a version.
 func wantUntouched(t *testing.T, replicas []*replica, d data) {
 	t.Helper()
 	begun := time.Now()
@@ -51,7 +51,7 @@ func wantUntouched(t *testing.T, replicas []*replica, d data) {
 	if got := stored(t).Data; !maps.Equal(got, d) {
 		t.Errorf("stored is %v", got)
 	}
-	if got := sum(t.Context(), replicas, restoredOnes); got != 0 {
+	if got := sum(t.Context(), replicas, restoredSeries); got != 0 {
 		t.Errorf("%v versions were restored", got)
 	}
 }
@@ -64,8 +64,9 @@ func wantReadyToRestore(t *testing.T, replicas []*replica) {
 	})
 }
 
-// The leader restores aws-auth after each kind of loss that bypassed the guard. It stops at the limit of restores per
-// hour.
+// The leader restores aws-auth after a protected principal or the last node role was removed, and after aws-auth was deleted, if
+// the change bypassed the guard. It keeps the labels. After the limit of restores per hour, it restores no more, and isn't ready
+// to restore.
 func TestRestore(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 2)
@@ -91,13 +92,13 @@ func TestRestore(t *testing.T) {
 		if lost != nil && stored(t).Labels["keep"] != "keep" {
 			t.Error("its labels are gone")
 		}
-		if got := sum(t.Context(), replicas, restoredOnes); got != float64(i+1) {
+		if got := sum(t.Context(), replicas, restoredSeries); got != float64(i+1) {
 			t.Errorf("%v versions were restored, want %d", got, i+1)
 		}
 	}
 	g.write(t, data{"mapRoles": "[]\n"}, "kubectl-edit")
-	until(t, "the limit holds", restoredWithin, func(ctx context.Context) error {
-		return missing(sum(ctx, replicas, limitedOnes) != 1, "it does not")
+	until(t, "the leader reports that the limit prevents a restore", restoredWithin, func(ctx context.Context) error {
+		return missing(sum(ctx, replicas, limitedSeries) != 1, "it does not")
 	})
 	if got := stored(t).Data; !maps.Equal(got, data{"mapRoles": "[]\n"}) {
 		t.Errorf("it is restored: %v", got)
@@ -155,8 +156,9 @@ func (g *guarded) bypassObject(t *testing.T, cm *corev1.ConfigMap, manager strin
 	}
 }
 
-// The leader doesn't restore after a change that is not a loss, a change by EKS, a change that breaks the glass, or a
-// repair. Each change takes away more access, so the test fails if the guard takes one of them for a loss.
+// The leader doesn't restore after a change that adds a fault, removes one of two node roles, or has the annotation allow-removal
+// for the node role that it removes. It also doesn't restore after a change by EKS, a change with break-glass, or a loss that a
+// client repairs at once. Between these changes, the test adds entries again.
 func TestHarmlessChangesAreNotRestored(t *testing.T) {
 	all := admin + node + otherNode
 	g := newGuarded(t, roles(all), restoring, quick())
@@ -180,7 +182,7 @@ func TestHarmlessChangesAreNotRestored(t *testing.T) {
 	write(annotated(roles(ci), breakGlass, "incident 4711"), "kubectl-edit", guardhistory.Overridden)
 	write(roles(all).configMap(), "kubectl-edit", guardhistory.Changed)
 	g.write(t, roles(ci), "kubectl-edit")
-	g.write(t, roles(admin+otherNode), "kubectl-edit") // while the guard waits before it restores
+	g.write(t, roles(admin+otherNode), "kubectl-edit") // a repair while the leader waits before it restores
 	wantUntouched(t, replicas, roles(admin+otherNode))
 }
 
@@ -195,8 +197,9 @@ func TestRestoreAfterKill(t *testing.T) {
 	wantStored(t, base()) // the other replicas elect a leader quickly, because the test's Lease is short
 }
 
-// A leader that restarts between the good version and the loss reads both from the API server. It restores the good
-// version.
+// The replica stops before the loss and starts after it, so it reads the good version and the loss from the API server. It
+// restores the last good version. It doesn't restore if the loss had the annotation break-glass, even if a later change removed
+// the annotation.
 func TestRestoreAfterRestart(t *testing.T) {
 	for _, test := range []struct {
 		name      string
@@ -205,7 +208,7 @@ func TestRestoreAfterRestart(t *testing.T) {
 	}{
 		{"the loss alone", []*corev1.ConfigMap{roles(node).configMap()}, base()},
 		{"another version before it", []*corev1.ConfigMap{roles(admin + node + ci).configMap(), roles(ci).configMap()}, roles(admin + node + ci)},
-		{"a loss that was meant, and its annotation taken away", []*corev1.ConfigMap{annotated(roles(node), breakGlass, "incident 4711"), roles(node).configMap()}, nil},
+		{"a loss with break-glass, whose annotation is then removed", []*corev1.ConfigMap{annotated(roles(node), breakGlass, "incident 4711"), roles(node).configMap()}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g := newGuarded(t, base(), restoring, quick())
@@ -224,8 +227,7 @@ func TestRestoreAfterRestart(t *testing.T) {
 	}
 }
 
-// A client may write five times in a second. This doesn't delay a restore, and doesn't remove the good version from
-// the history.
+// While a client writes five times a second, the leader still restores the good version in time.
 func TestRestoreDuringWrites(t *testing.T) {
 	g := newGuarded(t, base(), restoring, quick())
 	replicas := g.run(t, 2)
@@ -254,7 +256,8 @@ func TestRestoreDuringWrites(t *testing.T) {
 	}
 }
 
-// After a loss and 500 quick writes, the leader still restores the good version. The history also keeps this version.
+// After 500 quick writes without the protected admin and the node role, the leader still restores the good version. The history
+// also keeps this version.
 func TestRestoreAfterManyWrites(t *testing.T) {
 	g := newGuarded(t, base(), guardConfig+"restore: {enabled: true, maxPerHour: 60}\n", quick())
 	replicas := g.run(t, 2)

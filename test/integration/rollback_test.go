@@ -17,7 +17,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// keepVersions creates the history with the versions, and the configuration of an installed guard.
+// keepVersions creates the objects by which rollback finds an installed guard: its GuardConfig, a webhook that names its Service,
+// and a history with the versions.
 func keepVersions(t *testing.T, versions ...data) {
 	t.Helper()
 	maps := guardConfigMaps(t)
@@ -38,8 +39,8 @@ func keepVersions(t *testing.T, versions ...data) {
 	}
 }
 
-// registerService registers a webhook that names the guard's Service, so that rollback finds the guard. No request
-// matches this webhook. The tests' webhook can't serve for this, because it is registered by its address.
+// registerService registers a webhook that names the guard's Service, so that rollback finds the guard. No request matches this
+// webhook. The webhook of the other tests doesn't name a Service, because it is registered by its URL.
 func registerService(t *testing.T) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(cluster.Admin)

@@ -103,7 +103,8 @@ func (g *guarded) bind(t *testing.T, name, user string, rules ...rbacv1.PolicyRu
 	}
 }
 
-// identify grants the replicas the right to ask for their own username. Every authenticated user has this right.
+// identify grants the replicas the right to ask for their own username. Every authenticated user has this right, but the
+// replicas of these tests are anonymous.
 func (g *guarded) identify(t *testing.T) {
 	t.Helper()
 	named := metav1.ObjectMeta{Name: "live-" + g.namespace}
@@ -172,7 +173,8 @@ func (g *guarded) registerChart(t *testing.T, bundle []byte) {
 	t.Cleanup(func() { g.unregister(t) })
 }
 
-// run registers the webhooks, starts n replicas and waits until the API server calls them and the history begins.
+// run registers the webhooks and starts n replicas. It waits until the API server calls the replicas, each of them reports that
+// it enforces, and the history has its first version.
 func (g *guarded) run(t *testing.T, n int) (list []*replica) {
 	t.Helper()
 	g.registerChart(t, nil)
@@ -213,7 +215,7 @@ func (g *guarded) wantNotCalled(t *testing.T) {
 	})
 }
 
-// bypass removes the webhook configuration and then stores d. So the guard doesn't review d.
+// bypass removes the webhook configuration and then stores d, so that the guard doesn't review d.
 func (g *guarded) bypass(t *testing.T, d data) {
 	t.Helper()
 	g.unregister(t)
@@ -230,10 +232,12 @@ func (g *guarded) write(t *testing.T, d data, manager string) {
 	}
 }
 
+// log reads the history.
 func (g *guarded) log(ctx context.Context) (*guardhistory.Log, error) {
 	return (&guardhistory.Store{Client: g.client.CoreV1().ConfigMaps(g.namespace), Name: "history"}).Read(ctx)
 }
 
+// until waits until check returns no error for the history. The failure of the test lists the versions.
 func (g *guarded) until(t *testing.T, what string, within time.Duration, check func(*guardhistory.Log) error) {
 	t.Helper()
 	until(t, what, within, func(ctx context.Context) error {
@@ -256,8 +260,8 @@ func summary(log *guardhistory.Log) string {
 	return strings.Join(list, "; ")
 }
 
-// wantNewest waits until the newest version has the origin how, the field manager and the data d. If manager is empty,
-// any field manager will do.
+// wantNewest waits until the newest version of the history has the origin how, the field manager and the data d. If manager is
+// empty, wantNewest accepts every field manager.
 func (g *guarded) wantNewest(t *testing.T, within time.Duration, how guardhistory.Origin, manager string, d data) {
 	t.Helper()
 	g.until(t, "the newest version is "+string(how), within, func(log *guardhistory.Log) error {
@@ -318,10 +322,10 @@ func wantEvent(t *testing.T, g *guarded, since time.Time, reason kube.Reason, te
 	})
 }
 
-// lead waits until a replica leads and another doesn't. It returns one of each.
+// lead waits until one replica reports that it is the leader, and another that it isn't. It returns both.
 func lead(t *testing.T, replicas []*replica) (leads, follows *replica) {
 	t.Helper()
-	until(t, "one of them leads", 10*time.Second, func(ctx context.Context) error {
+	until(t, "one replica is the leader, and another is not", 10*time.Second, func(ctx context.Context) error {
 		leads, follows = nil, nil
 		for _, r := range replicas {
 			if value, _ := r.value(ctx, "awsauth_guard_leader"); value == 1 {
@@ -330,7 +334,7 @@ func lead(t *testing.T, replicas []*replica) (leads, follows *replica) {
 				follows = r
 			}
 		}
-		return missing(leads == nil || follows == nil, "none does")
+		return missing(leads == nil || follows == nil, "either every replica is the leader, or no replica is")
 	})
 	return leads, follows
 }
