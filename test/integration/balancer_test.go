@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// lateServer calls the webhook like an API server that sees every change of the caBundle after the time lag.
+// lateServer calls the webhook like an API server that learns of each change of the caBundle only after the time lag.
 type lateServer struct {
 	s    *selfManaged
 	lag  time.Duration
@@ -31,7 +31,8 @@ type seenBundle struct {
 	text []byte
 }
 
-// ask calls the webhook on a new connection. It trusts only the caBundle that was stored before the time lag.
+// ask calls the webhook on a new connection. It trusts only the newest caBundle that it read at least the time lag ago. Before
+// this time, it trusts the first caBundle that it read.
 func (l *lateServer) ask(ctx context.Context) error {
 	bundles, err := l.s.readBundles(ctx)
 	if err != nil {
@@ -64,7 +65,7 @@ func (l *lateServer) ask(ctx context.Context) error {
 		return err
 	}
 	if review.Response == nil || !review.Response.Allowed {
-		return errors.New("not allowed")
+		return errors.New("the webhook does not allow the request")
 	}
 	return nil
 }
@@ -84,6 +85,7 @@ func newBalancer(t *testing.T) *balancer {
 	return b
 }
 
+// pick returns the address of a ready replica, in turn, or "" if no replica is ready.
 func (b *balancer) pick() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,7 +96,7 @@ func (b *balancer) pick() string {
 	return b.ready[b.next%len(b.ready)]
 }
 
-// set says whether the replica with an address is ready.
+// set records whether the replica with the address is ready.
 func (b *balancer) set(address string, ready bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -23,8 +23,8 @@ import (
 
 type webhookConfig = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// files makes the replicas serve a certificate for the Service from a folder. It returns the CA that signed the
-// certificate.
+// files makes the replicas read their serving certificate from a folder (--cert-dir) instead of the Secret. It returns the CA
+// that signed the certificate.
 func (g *guarded) files(t *testing.T) (bundle []byte) {
 	t.Helper()
 	ca, err := servingcert.NewAuthority(time.Now(), time.Hour)
@@ -145,8 +145,8 @@ func TestEnforcementIsReportedWithSelfManagedCA(t *testing.T) {
 	}
 }
 
-// alone unregisters the webhook of the other tests until the test ends. That webhook would refuse the writes of the
-// replicas.
+// alone unregisters the webhook of the other tests until the test ends, because that webhook would refuse the writes of the
+// test's replicas.
 func alone(t *testing.T) {
 	t.Helper()
 	g := &selfManaged{client: kubernetes.NewForConfigOrDie(cluster.Admin)}
@@ -196,7 +196,7 @@ func TestSelfTestIsRefusedAndNotCounted(t *testing.T) {
 			r := g.start(t)
 			r.wantReady(t, 10*time.Second)
 			r.wantMetric(t, "awsauth_guard_leader", 1, 10*time.Second)
-			until(t, "the test is made twice", 20*time.Second, func(context.Context) error {
+			until(t, "the replica has made two self-tests", 20*time.Second, func(context.Context) error {
 				n, err := deletions(user)
 				return missing(err != nil || n < 2, fmt.Sprint(n, err))
 			})
@@ -211,7 +211,7 @@ func TestSelfTestIsRefusedAndNotCounted(t *testing.T) {
 				}
 			}
 			if value, _ := r.value(t.Context(), `awsauth_guard_would_deny_total{dry_run="false",rule="deleted"}`); value != 0 {
-				t.Errorf("it counts as would-deny: %v", value)
+				t.Errorf("would_deny counts the self-test: %v", value)
 			}
 		})
 	}

@@ -28,8 +28,8 @@ import (
 
 type configs = typedadmissionregistrationv1.ValidatingWebhookConfigurationInterface
 
-// replica is a webhook that runs in the test's process. It reaches the API server through a proxy that the test can
-// cut.
+// replica is a webhook that runs in the test's process. It reaches the API server through a proxy, whose connections the test
+// can cut.
 type replica struct {
 	webhook atomic.Pointer[string] // the address; nil until the replica serves
 	ready   atomic.Bool
@@ -110,6 +110,7 @@ func (r *replica) kill() {
 	r.s.balancer.proxy.kill(*r.webhook.Load())
 }
 
+// forget removes a replica from the list of running replicas.
 func (s *selfManaged) forget(r *replica) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -139,6 +140,8 @@ func (s *selfManaged) leader(t *testing.T) (leader *replica) {
 	return leader
 }
 
+// address returns the address at which the replica serves a port, such as metrics. It reads the address from the log, and returns
+// "" if the log doesn't have it yet.
 func (r *replica) address(port string) string {
 	for _, line := range r.lines("serving") {
 		if line["port"] == port {
@@ -204,6 +207,7 @@ func (r *replica) leaf(ctx context.Context) (*x509.Certificate, error) {
 	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0], nil
 }
 
+// lines returns the attributes of each line of the replica's log with the message.
 func (r *replica) lines(message string) (list []map[string]any) {
 	for line := range strings.Lines(r.log.String()) {
 		if !strings.Contains(line, message) {

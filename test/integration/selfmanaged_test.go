@@ -222,7 +222,7 @@ func (s *selfManaged) setData(t *testing.T, data map[string][]byte) {
 	s.updateSecret(t, func(secret *corev1.Secret) { secret.Data = data })
 }
 
-// annotate sets an annotation on the Secret. The annotation asks for a rotation.
+// annotate asks the leader for a rotation of the CA: it sets an annotation of the Secret to a value.
 func (s *selfManaged) annotate(t *testing.T, value string) {
 	t.Helper()
 	s.updateSecret(t, func(secret *corev1.Secret) {
@@ -250,12 +250,12 @@ func (s *selfManaged) rotated(t *testing.T, old *x509.Certificate) {
 	until(t, "the CA is another one", time.Minute, func(ctx context.Context) error {
 		state := s.state(t)
 		if state.Current == nil || state.Current.Cert.Equal(old) || state.Next != nil || len(state.Previous) > 0 {
-			return errors.New("the Secret is not there yet")
+			return errors.New("the Secret does not have only the new CA yet")
 		}
 		want := string(servingcert.EncodeCertificates(state.Current.Cert))
 		for _, bundle := range s.bundles(t) {
 			if string(bundle) != want {
-				return errors.New("the caBundle is not there yet")
+				return errors.New("a caBundle does not have only the new CA yet")
 			}
 		}
 		for _, r := range s.running() {

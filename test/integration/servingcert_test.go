@@ -42,14 +42,14 @@ func until(t *testing.T, what string, within time.Duration, check func(context.C
 	}
 }
 
-// Two replicas start at the same time, with an empty Secret and the default times. They serve certificates of the
-// same CA.
+// Two replicas start at the same time, with an empty Secret and the default times. They are not ready until a webhook
+// configuration exists. Then both become ready, and the API server calls their webhooks.
 func TestCertificateFirstStart(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, servingcert.Timing{})
 	replicas := []*replica{s.start(t), s.start(t)}
 	for _, r := range replicas {
-		until(t, "there is no webhook configuration, and the replica says so", time.Minute, func(context.Context) error {
+		until(t, "without a webhook configuration, the replica logs that the API server does not trust its certificate", time.Minute, func(context.Context) error {
 			if len(r.lines("the serving certificate is not trusted")) == 0 {
 				return errors.New("it does not")
 			}
@@ -77,7 +77,7 @@ func TestCertificateFirstStart(t *testing.T) {
 	wantObserved(t, user, "node-role-removed")
 }
 
-// If all objects exist before a replica starts, the replica becomes ready.
+// If the webhook configuration exists before the replicas start, both become ready.
 func TestCertificateStart(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, servingcert.Timing{})
@@ -90,8 +90,8 @@ func TestCertificateStart(t *testing.T) {
 	t.Logf("two replicas ready after %s", time.Since(begun).Round(time.Millisecond))
 }
 
-// The API server loses no review while a rotation replaces the CA, or while another client replaces it or writes
-// garbage into the Secret.
+// The API server loses no review while a rotation replaces the CA, even if the leader is cut off from the API server meanwhile.
+// It also loses no review while another client writes an expired CA, another valid CA or garbage into the Secret.
 func TestCertificateRotation(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())
@@ -110,14 +110,14 @@ func TestCertificateRotation(t *testing.T) {
 		s.rotated(t, old)
 		lost.none(t)
 	})
-	whole := t
+	parent := t
 	t.Run("the leader is cut off in between", func(t *testing.T) {
 		old := s.state(t).Current.Cert
 		lost := s.load(t, c)
 		s.annotate(t, "two")
-		until(t, "a CA is published", 10*time.Second, func(context.Context) error { return missing(s.state(t).Next == nil, "next") })
+		until(t, "the Secret has the next CA", 10*time.Second, func(context.Context) error { return missing(s.state(t).Next == nil, "it does not") })
 		s.leader(t).sever()
-		s.start(whole)
+		s.start(parent) // this replica also serves in the later subtests
 		s.rotated(t, old)
 		lost.none(t)
 	})
@@ -194,7 +194,7 @@ func TestCABundleIsRestored(t *testing.T) {
 		took := time.Since(begun)
 		t.Logf("after %s", took.Round(time.Millisecond))
 		if took >= watched {
-			t.Errorf("it took %s: the watch has not shown the change", took)
+			t.Errorf("it took %s, want less than %s: the leader has not learned of the change by its watch", took, watched)
 		}
 		r.wantReady(t, 5*time.Second)
 	}
@@ -216,8 +216,8 @@ func TestCABundleIsRestored(t *testing.T) {
 	})
 }
 
-// An administrator who uses another source of certificates removes the annotation and sets another caBundle. The
-// leader still runs, and leaves this caBundle unchanged.
+// An administrator who uses another source of certificates removes the annotation and sets another caBundle. The leader, which
+// still runs, leaves this caBundle unchanged. After the annotation is set again, the leader writes its own caBundle again.
 func TestForeignCABundleIsKept(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())
@@ -230,7 +230,7 @@ func TestForeignCABundleIsKept(t *testing.T) {
 	}
 	theirs := servingcert.EncodeCertificates(foreign.Cert)
 	ours := s.annotateConfig(t, nil, theirs)
-	until(t, "the log says that it is another's", 10*time.Second, func(context.Context) error {
+	until(t, "the leader logs that it cannot maintain the certificate", 10*time.Second, func(context.Context) error {
 		return missing(len(r.lines("cannot maintain the serving certificate")) == 0, "it does not")
 	})
 	until(t, "the replica is not ready", 5*time.Second, func(context.Context) error { return missing(r.ready.Load(), "it is") })
@@ -270,9 +270,11 @@ func TestCertificateWithoutAPIServer(t *testing.T) {
 	}
 }
 
-// editor is the only user, other than those of EKS, for whom the API server calls the webhooks of these tests.
+// editor is the user for whom the API server calls the enforcing webhook of these tests. For users whose name begins with
+// eks:observed, it calls the observing webhook. For all others, it calls neither.
 var editor = rest.ImpersonationConfig{UserName: "editor"}
 
+// missing returns an error with the text what if is is true, and nil otherwise.
 func missing(is bool, what string) error {
 	if is {
 		return errors.New(what)
@@ -280,7 +282,7 @@ func missing(is bool, what string) error {
 	return nil
 }
 
-// load makes edits of aws-auth without a pause, and collects the errors.
+// load edits aws-auth without a pause, and collects the errors. An error is a lost review.
 type load struct {
 	stop func()
 	mu   sync.Mutex
@@ -323,6 +325,7 @@ func (s *selfManaged) load(t *testing.T, c *client) *load {
 	return l
 }
 
+// none stops the load. It fails the test if a review was lost, or if there were fewer than 20 reviews.
 func (l *load) none(t *testing.T) {
 	t.Helper()
 	l.stop()
@@ -351,8 +354,8 @@ func wantObserved(t *testing.T, user rest.ImpersonationConfig, rules string) {
 	})
 }
 
-// TestDeletedSecretIsCreated: the replica creates a deleted Secret again with the same CA. The permission to create
-// only a Secret of this name is enough. With the new Secret, a new replica becomes ready.
+// TestDeletedSecretIsCreated: after a client deletes the Secret, the replica creates it again with the same CA. For this, the
+// permission to create a Secret of this name is enough. A replica that starts later becomes ready with the new Secret.
 func TestDeletedSecretIsCreated(t *testing.T) {
 	store(t, base())
 	s := newSelfManaged(t, hasty())
