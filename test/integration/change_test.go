@@ -44,7 +44,8 @@ func TestChange(t *testing.T) {
 	}
 }
 
-// TestCreate: aws-auth can be created with a node role and without an admin. EKS does this for the first node group.
+// TestCreate: the guard admits the creation of an aws-auth with a node role and without an admin, because EKS creates such an
+// aws-auth for the first node group.
 func TestCreate(t *testing.T) {
 	remove(t)
 	c := as(t, operator)
@@ -96,7 +97,7 @@ func TestSelfLockout(t *testing.T) {
 	}
 }
 
-// The guard never refuses a change by EKS. It counts the changes by EKS that it would refuse to other users.
+// The guard never refuses a change by EKS. It counts the changes by EKS that it would refuse to another user.
 func TestEKSIsNeverRefused(t *testing.T) {
 	c := as(t, rest.ImpersonationConfig{UserName: "eks:node-manager"})
 	const series = `awsauth_guard_would_deny_total{dry_run="false",rule="node-role-removed"}`
@@ -112,9 +113,9 @@ func TestEKSIsNeverRefused(t *testing.T) {
 	wantAdmitted(t, c, err, "protected-principal", "role-path")
 }
 
-// TestPreexistingFaultsAdmitRepairs repairs a map step by step. The map had its faults before the guard was
-// installed.
-func TestPreexistingFaultsAdmitRepairs(t *testing.T) {
+// TestPreexistingFaultsOnlyWarn repairs a map step by step. The map had its faults before the guard was installed. The guard
+// warns about the remaining faults and admits each step. It refuses a change that adds a fault, even one that the map has had.
+func TestPreexistingFaultsOnlyWarn(t *testing.T) {
 	const (
 		path    = "- rolearn: arn:aws:iam::111122223333:role/team/Build\n  username: build\n  groups:\n  - builders\n"
 		session = "- rolearn: arn:aws:sts::111122223333:assumed-role/Deploy/x\n  username: deploy\n  groups:\n  - deployers\n"

@@ -53,9 +53,10 @@ func eventually(ctx context.Context, t *testing.T, what string, holds func() boo
 	}
 }
 
-// A principal that has an access entry may leave aws-auth. Without an access entry, the guard refuses the removal of
-// the last admin, a node role or a protected principal.
-func TestOnlyPrincipalsWithAccessEntryMayLeave(t *testing.T) {
+// A change may remove the entries of principals that have an access entry, even those of the last admin, a node role or a
+// protected principal. It may even remove all entries or delete aws-auth, if every principal has an access entry. Without an
+// access entry, the guard refuses these removals.
+func TestEntriesMayBeRemovedOnlyWithAccessEntry(t *testing.T) {
 	const bob = "- userarn: arn:aws:iam::111122223333:user/bob\n  username: bob\n  groups:\n  - system:masters\n"
 	asAlice := rest.ImpersonationConfig{
 		UserName: "alice", Groups: []string{"system:masters"},
@@ -63,7 +64,7 @@ func TestOnlyPrincipalsWithAccessEntryMayLeave(t *testing.T) {
 	}
 	lastAdmin := data{"mapRoles": ci + node, "mapUsers": alice}
 
-	// At first the configuration doesn't name the access entry.
+	// The configuration doesn't name the access entry yet.
 	c := as(t, operator)
 	store(t, lastAdmin)
 	wantRefused(t, update(t.Context(), c, lastAdmin.with("mapUsers", "")), "last-admin")
@@ -76,12 +77,12 @@ func TestOnlyPrincipalsWithAccessEntryMayLeave(t *testing.T) {
 		refused       []string
 	}{
 		{"the last admin", operator, lastAdmin, lastAdmin.with("mapUsers", ""), nil},
-		{"by herself", asAlice, lastAdmin, lastAdmin.with("mapUsers", ""), nil},
-		{"another last admin", operator, lastAdmin.with("mapUsers", bob), lastAdmin.with("mapUsers", ""), []string{"last-admin"}},
-		{"a node role beside her", operator, lastAdmin, data{"mapRoles": ci}, []string{"node-role-removed"}},
-		{"a protected admin beside her", operator, base(), data{"mapRoles": node}, []string{"protected-principal"}},
-		{"everybody", operator, lastAdmin, data{"mapRoles": "[]"}, []string{"emptied", "node-role-removed"}},
-		{"everybody, when she is everybody", operator, data{"mapUsers": alice}, data{"mapUsers": ""}, nil},
+		{"the last admin, by the same admin", asAlice, lastAdmin, lastAdmin.with("mapUsers", ""), nil},
+		{"another last admin, who has no access entry", operator, lastAdmin.with("mapUsers", bob), lastAdmin.with("mapUsers", ""), []string{"last-admin"}},
+		{"the last admin, and a node role that has no access entry", operator, lastAdmin, data{"mapRoles": ci}, []string{"node-role-removed"}},
+		{"the last admin, and a protected admin who has no access entry", operator, base(), data{"mapRoles": node}, []string{"protected-principal"}},
+		{"every entry, of which one principal has an access entry", operator, lastAdmin, data{"mapRoles": "[]"}, []string{"emptied", "node-role-removed"}},
+		{"the only entry", operator, data{"mapUsers": alice}, data{"mapUsers": ""}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			store(t, test.before)
@@ -199,6 +200,6 @@ func TestInvalidConfigurationIsNotLoaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(ready, fmt.Sprintf("generation %v in use", generation)) || !strings.Contains(ready, "refused") {
-		t.Errorf("/readyz?verbose does not tell which configuration is in use:\n%s", ready)
+		t.Errorf("/readyz?verbose does not say which configuration is in use:\n%s", ready)
 	}
 }

@@ -20,7 +20,7 @@ const (
 	another   = "example.com/another"
 )
 
-// setFinalizers replaces the finalizers.
+// setFinalizers replaces the finalizers of the stored aws-auth. Without finalizers, it removes all.
 func setFinalizers(ctx context.Context, c *client, finalizers ...string) error {
 	if finalizers == nil {
 		finalizers = []string{}
@@ -52,7 +52,7 @@ func startDeletion(t *testing.T, d data, grant string, finalizers ...string) {
 	untilCached(t)
 }
 
-// untilCached waits until the API server's own cache has the stored version. storeObject says why.
+// untilCached waits until the API server's own cache has the stored version. The comment of storeObject gives the reason.
 func untilCached(t *testing.T) {
 	t.Helper()
 	c, want := fixture(t), stored(t).ResourceVersion
@@ -67,8 +67,8 @@ func untilCached(t *testing.T) {
 	}
 }
 
-// endDeletion removes the finalizers of the stored aws-auth, if it exists, without calling the webhook. A cleanup can call it
-// after the context of the test has ended.
+// endDeletion removes the finalizers of the stored aws-auth, if it exists, so that a deletion completes. The API server doesn't
+// call the webhook. A cleanup can call endDeletion after the context of the test has ended.
 func endDeletion(t *testing.T) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -79,9 +79,10 @@ func endDeletion(t *testing.T) {
 
 var allGone = []string{"deleted", "last-admin", "node-role-removed", "protected-principal"}
 
-// Without this check, a user could avoid the rule deleted: delete an empty aws-auth that has a finalizer, fill it again, and
-// remove the finalizer. The guard evaluates the removal of the last finalizer as a deletion, for every user, even if the
-// update changes other fields.
+// After a client has deleted an aws-auth with finalizers, the removal of the last finalizer completes the deletion. The guard
+// evaluates this removal as a deletion, for every user, even if the update changes other fields. It admits the removal only to
+// EKS. Otherwise a user could avoid the rule deleted: delete an empty aws-auth that has a finalizer, fill it again, and remove
+// the finalizer.
 func TestDeletionByFinalizer(t *testing.T) {
 	startDeletion(t, data{}, "", finalizer, another)
 	c := as(t, operator)
@@ -120,8 +121,8 @@ func TestDeletionOfEmpty(t *testing.T) {
 	}
 }
 
-// Break-glass admits the update that completes a deletion. The value can be a grant for the deletion that is already stored,
-// or a reason that the update sets.
+// Break-glass admits the update that completes a deletion, if the user has the right to break the glass. The value of the
+// annotation is a grant for the deletion that is already stored, or a reason that the update sets.
 func TestDeletionByBreakGlass(t *testing.T) {
 	grant := "delete " + time.Now().Add(30*time.Minute).UTC().Format(time.RFC3339) + " moved"
 	startDeletion(t, base(), grant, finalizer)
@@ -145,7 +146,8 @@ func TestDeletionByBreakGlass(t *testing.T) {
 	}
 }
 
-// The guard warns about new finalizers and owners of an aws-auth that is not being deleted.
+// The guard warns about new finalizers and owners of an aws-auth that is not being deleted, but not about their removal. It
+// refuses a deletion even if the finalizers would delay the deletion.
 func TestFinalizersAndOwners(t *testing.T) {
 	endDeletion(t)
 	store(t, base())

@@ -27,14 +27,16 @@ func entry(role, username string, groups ...string) string {
 	return "- rolearn: arn:aws:iam::111122223333:role/" + role + "\n  username: " + username + "\n  groups: [\"" + strings.Join(groups, `", "`) + "\"]\n"
 }
 
-func TestLockoutsAreRefused(t *testing.T) {
+// The guard refuses changes that lock the requester or nodes out for a reason that is easy to overlook, such as a template in
+// the name of a group. It also refuses an entry that gives the bypass group.
+func TestLockoutsAndBypassGrantsAreRefused(t *testing.T) {
 	fargate := entry("Fargate", "system:node:{{SessionName}}", "system:bootstrappers", "system:nodes", "system:node-proxier")
 	windows := entry("Windows", "system:node:{{EC2PrivateDNSName}}", "system:bootstrappers", "system:nodes", "eks:kube-proxy-windows")
 	me := func(groups ...string) string { return entry("Me", "me", groups...) }
 	for _, test := range []struct {
 		name       string
 		user       rest.ImpersonationConfig
-		start, end string // further elements of mapRoles, before and after the change
+		start, end string // elements of mapRoles in addition to base, before and after the change
 		rules      string
 	}{
 		{"requester's entry lists system:authenticated", loggedIn("me", "system:masters"), me("system:masters", "system:authenticated"), "", "self-lockout"},
@@ -53,7 +55,9 @@ func TestLockoutsAreRefused(t *testing.T) {
 	}
 }
 
-func TestMistypedAccountOfTheLastAdminIsRefused(t *testing.T) {
+// If all stored entries are of one partition and one account, an admin of another partition or account doesn't count, because the
+// ARN may be mistyped.
+func TestMistypedAccountOfLastAdminIsRefused(t *testing.T) {
 	only := func(arn string) data { return data{"mapRoles": strings.ReplaceAll(admin, adminARN, arn) + node} }
 	c := as(t, operator)
 	other := "arn:aws:iam::111122223333:role/Other"
@@ -71,7 +75,8 @@ func TestMistypedAccountOfTheLastAdminIsRefused(t *testing.T) {
 	wantAdmitted(t, c, update(t.Context(), c, only(moved)), "protected-principal")
 }
 
-func TestRequesterIsWarnedOfAnotherNextLogin(t *testing.T) {
+// The guard warns requesters whose next login will give them another username or fewer groups.
+func TestRequesterIsWarnedIfNextLoginDiffers(t *testing.T) {
 	c := as(t, loggedIn("me", "system:masters", "editors"))
 	mine := entry("Me", "me", "system:masters", "editors")
 	for _, end := range []string{entry("Me", "you", "system:masters", "editors"), entry("Me", "me", "system:masters")} {

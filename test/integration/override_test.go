@@ -18,7 +18,7 @@ const (
 	allowRemoval = "awsauth-guard.io/allow-removal"
 )
 
-// annotated returns an aws-auth with an annotation. If the value is empty, it has no annotation.
+// annotated returns an aws-auth with the data d and an annotation. If the value is empty, aws-auth has no annotation.
 func annotated(d data, key, value string) *corev1.ConfigMap {
 	cm := d.configMap()
 	if value != "" {
@@ -58,11 +58,11 @@ func overridden(t *testing.T) [2]float64 {
 }
 
 // wantOverridden checks by how much the numbers of overridden have risen since before. It sets before to the new numbers.
-func wantOverridden(t *testing.T, before *[2]float64, breakGlasses, removals float64) {
+func wantOverridden(t *testing.T, before *[2]float64, breakGlassOverrides, removals float64) {
 	t.Helper()
 	now := overridden(t)
-	if got := [2]float64{now[0] - before[0], now[1] - before[1]}; got != [2]float64{breakGlasses, removals} {
-		t.Errorf("broken glasses and allowed removals rose by %v, want %v and %v", got, breakGlasses, removals)
+	if got := [2]float64{now[0] - before[0], now[1] - before[1]}; got != [2]float64{breakGlassOverrides, removals} {
+		t.Errorf("the numbers of break-glass overrides and of allowed removals rose by %v, want %v and %v", got, breakGlassOverrides, removals)
 	}
 	*before = now
 }
@@ -75,6 +75,8 @@ func wantWarned(t *testing.T, c *client, text string) {
 	}
 }
 
+// TestBreakGlass: an update overrules every denial if it sets the break-glass annotation to a new reason, and if the user has the
+// right to break the glass. Without this right, the guard refuses every update that sets the annotation.
 func TestBreakGlass(t *testing.T) {
 	const reason = "incident 4711"
 	withoutNodes, broken := roles(admin), roles("[")
@@ -126,7 +128,7 @@ func TestBreakGlass(t *testing.T) {
 				}
 				wantAdmitted(t, c, err, test.warned...)
 				if told := strings.Contains(strings.Join(warned, "\n"), "break-glass overrules every denial of this request: "+test.set); told != (test.counts > 0) {
-					t.Errorf("the warnings tell of the override: %t; %q", told, warned)
+					t.Errorf("a warning names the override: %t, want %t: %q", told, test.counts > 0, warned)
 				}
 			}
 			wantOverridden(t, &counts, test.counts, 0)
@@ -154,9 +156,10 @@ func TestBreakGlassByRight(t *testing.T) {
 	wantAdmitted(t, c, put(t, c, broken), "node-role-removed", "protected-principal", "yaml-syntax")
 }
 
-// TestBreakGlassByEveryVerb: with every verb, the annotation admits a change that the guard refuses without it. The request
-// that makes the change also sets the annotation.
-func TestBreakGlassByEveryVerb(t *testing.T) {
+// TestBreakGlassByOtherVerbs: the annotation also works in a create, a merge patch and a server-side apply that makes a change
+// which the guard would refuse. The request must set the annotation itself, and the user must have the right to break the glass.
+// TestBreakGlass tests updates.
+func TestBreakGlassByOtherVerbs(t *testing.T) {
 	bad := roles(admin)
 	t.Run("create", func(t *testing.T) {
 		remove(t)
@@ -190,7 +193,8 @@ func TestBreakGlassByEveryVerb(t *testing.T) {
 	})
 }
 
-// TestBreakGlassDelete: a break-glass value that is already stored can admit a deletion.
+// TestBreakGlassDelete: a DELETE request can't set an annotation, so a stored break-glass value can admit a deletion. It must name an
+// end within the next hour and a reason, and the user who deletes must have the right to break the glass.
 func TestBreakGlassDelete(t *testing.T) {
 	in := func(d time.Duration, reason string) string {
 		return "delete " + time.Now().Add(d).UTC().Format(time.RFC3339) + " " + reason
@@ -267,8 +271,8 @@ func TestBreakGlassDelete(t *testing.T) {
 	}
 }
 
-// TestAllowRemovalBeforehand: a user can set an annotation that allows the removal of a node role until a certain time.
-// Until then, a tool that sets no annotation can remove the role.
+// TestAllowRemovalBeforehand: a user can set the annotation allow-removal with a time until which it allows the removal of a node
+// role. Until then, a tool that doesn't change the annotation can remove the role.
 func TestAllowRemovalBeforehand(t *testing.T) {
 	until := func(ahead time.Duration, arn string) string {
 		return "until " + time.Now().Add(ahead).UTC().Format(time.RFC3339) + " " + arn
@@ -300,6 +304,8 @@ func TestAllowRemovalBeforehand(t *testing.T) {
 	}
 }
 
+// TestAllowRemoval: a change may remove the node roles that it names in the annotation allow-removal. The annotation doesn't allow
+// other removals, faults or a deletion.
 func TestAllowRemoval(t *testing.T) {
 	const other = "arn:aws:iam::111122223333:role/Other"
 	for _, test := range []struct {
