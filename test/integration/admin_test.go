@@ -12,8 +12,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestProtectedAdminMustKeepAccess makes changes that take the protected admin's access away. In most of them, the
-// text still has the admin's entry. A second admin keeps access, so that the rule last-admin has no finding.
+// TestProtectedAdminMustKeepAccess makes changes that take the protected admin's access away. After most of them, the text still
+// has the admin's entry. In all edits, a second admin keeps access, so that the rule last-admin has no finding. At the end, the
+// test tries to delete aws-auth.
 func TestProtectedAdminMustKeepAccess(t *testing.T) {
 	shadow := strings.Replace(admin, "system:masters", "viewers", 1)
 	c := as(t, operator)
@@ -58,6 +59,7 @@ func TestProtectedAdminMustKeepAccess(t *testing.T) {
 // roles returns the base with another text for mapRoles.
 func roles(text string) data { return base().with("mapRoles", text) }
 
+// TestHarmless: the guard admits harmless changes, such as those of comments and order, without a warning.
 func TestHarmless(t *testing.T) {
 	const userWithPath = "- userarn: arn:aws:iam::111122223333:user/teams/blue/bob\n  username: bob\n  groups:\n  - viewers\n"
 	otherCase := strings.Replace(admin, "rolearn", "roleARN", 1)
@@ -105,7 +107,7 @@ func toJSON(t *testing.T, text string) string {
 	return string(b)
 }
 
-// TestMetadata: the guard admits changes of labels and annotations, even if aws-auth has a fault.
+// TestMetadata: the guard admits changes of labels and annotations without a warning, even if aws-auth has a fault.
 func TestMetadata(t *testing.T) {
 	c := as(t, operator)
 	for name, d := range map[string]data{"good": base(), "faulty": roles("[")} {

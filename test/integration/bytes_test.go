@@ -20,7 +20,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// comment has a letter in Latin-1, which is not UTF-8.
+// comment is a YAML comment with a letter in Latin-1, a byte that is not UTF-8.
 const comment = "# Andr\xe9's role\n"
 
 func latin1() data { return data{"mapRoles": comment + admin + node, "mapUsers": alice} }
@@ -133,8 +133,8 @@ func TestInvalidBytesAreRefused(t *testing.T) {
 	}
 }
 
-// While a stored section has a byte that is not UTF-8, the guard refuses all changes that don't repair the section.
-// It sees every such byte as U+FFFD, so it can't know whether the byte changes.
+// While a stored section has a byte that is not UTF-8, the guard refuses all changes that don't repair the section, except those
+// by EKS. It sees every such byte as U+FFFD, so it can't know whether the byte changes.
 func TestSectionWithInvalidByteMustBeRepaired(t *testing.T) {
 	c := as(t, operator)
 	labels := map[string]any{"metadata": map[string]any{"labels": map[string]string{"a": "b"}}}

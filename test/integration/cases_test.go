@@ -16,8 +16,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// The API server refuses a case of the rules if the engine does, and by the same rules. The test uses the cases that
-// update a stored aws-auth and need no other configuration than that of the tests' webhook.
+// The API server refuses the change of a rule's case if the engine denies it, and its message names the same rules. The test uses
+// the cases that update or delete an aws-auth that a client can store as it is, and that need no IAM. The engine evaluates them
+// with the configuration of the tests' webhook.
 func TestCasesThroughTheAPIServer(t *testing.T) {
 	policy := validate.Policy{Protected: []access.Protected{{ARN: adminARN, Groups: []string{access.Masters}}}}
 	tried, refused := 0, 0
@@ -54,7 +55,7 @@ func TestCasesThroughTheAPIServer(t *testing.T) {
 				switch {
 				case got == nil:
 					if len(want) > 0 {
-						t.Errorf("admitted, and the engine refuses it by %q", want)
+						t.Errorf("the API server admits the change, and the engine denies it by the rules %q", want)
 					}
 					return
 				case apierrors.IsForbidden(got): // a deletion, whose message names the rules

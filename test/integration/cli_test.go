@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/tools/clientcmd"
 
-	// The test builds the plugin as a program, see main_test.go.
+	// The test builds the plugin as a program. main_test.go gives the reason for such an import.
 	_ "github.com/awsauth-guard/awsauth-guard/internal/cli"
 )
 
@@ -21,6 +21,7 @@ type plugin struct {
 	kubeconfig string
 }
 
+// newPlugin builds kubectl-awsauth, and installs it with the script that completes its arguments.
 func newPlugin(t *testing.T) plugin {
 	t.Helper()
 	p := plugin{dir: t.TempDir(), kubeconfig: cluster.Kubeconfig}
@@ -28,7 +29,7 @@ func newPlugin(t *testing.T) plugin {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// The README has the same script.
+	// docs/reference/commands.md has the same script.
 	completion := "#!/bin/sh\nexec kubectl-awsauth __complete \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(p.dir, "kubectl_complete-awsauth"), []byte(completion), 0o700); err != nil {
 		t.Fatal(err)
@@ -36,8 +37,8 @@ func newPlugin(t *testing.T) plugin {
 	return p
 }
 
-// with returns the plugin with a kubeconfig whose user has the token and no certificate. An empty token means an
-// anonymous user.
+// with returns the plugin with another kubeconfig, whose user has the token and no certificate. With an empty token, the user is
+// anonymous.
 func (p plugin) with(t *testing.T, token string) plugin {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(cluster.Kubeconfig)
@@ -54,6 +55,7 @@ func (p plugin) with(t *testing.T, token string) plugin {
 	return p
 }
 
+// run runs kubectl with the arguments, such as awsauth lint, and returns its exit status and output.
 func (p plugin) run(ctx context.Context, t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, cluster.Kubectl(), args...)
@@ -109,7 +111,7 @@ func TestPlugin(t *testing.T) {
 	}
 }
 
-// TestPluginErrors: an error says why the plugin can't read the stored object, and how the user can solve this.
+// TestPluginErrors: the plugin's error says why the plugin can't read aws-auth from the cluster, and what the user can do.
 func TestPluginErrors(t *testing.T) {
 	p := newPlugin(t)
 	remove(t)

@@ -15,9 +15,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestConcurrentAddsAllStand: 20 processes add different roles at the same time. Each role gets exactly one entry, and no other entry
+// TestConcurrentAddsAreAllStored: 20 processes add different roles at the same time. Each role gets exactly one entry, and no other entry
 // changes.
-func TestConcurrentAddsAllStand(t *testing.T) {
+func TestConcurrentAddsAreAllStored(t *testing.T) {
 	const roles = 20
 	p := newPlugin(t)
 	store(t, base())
@@ -125,8 +125,8 @@ func TestSelfLockoutIsShownBeforeTheEdit(t *testing.T) {
 	}
 }
 
-// TestEditInEditor: edit evaluates the text that the user saves, and opens the editor again with the findings if the rules deny it. It never
-// loses the user's text.
+// TestEditInEditor: edit evaluates the text that the user saves, and opens the editor again with the findings if the rules deny it. If it
+// doesn't store a text that the user has changed, it keeps the text in a file.
 func TestEditInEditor(t *testing.T) {
 	p := newPlugin(t)
 	kubectl := cluster.Kubectl() + " --kubeconfig " + cluster.Kubeconfig

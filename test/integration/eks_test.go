@@ -15,8 +15,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 )
 
-// The guard uses the access entries as EKS has them. For example, the last admin of aws-auth may go only if an access entry makes
-// another principal an admin of the whole cluster.
+// The guard reads the authentication mode and the access entries from EKS, and evaluates changes with them. For example, it admits
+// the removal of the last admin of aws-auth if an access entry makes another principal an admin of the whole cluster.
 func TestAccessEntriesOfEKS(t *testing.T) {
 	const opsARN = "arn:aws:iam::111122223333:role/platform/Ops"
 	lastAdmin := data{"mapRoles": ci + node, "mapUsers": alice}
@@ -31,7 +31,7 @@ func TestAccessEntriesOfEKS(t *testing.T) {
 	t.Cleanup(func() { reconfigure(context.Background(), t, guardConfig) })
 	for _, test := range []struct {
 		name          string
-		config        string // the configuration in addition to the part eks
+		config        string // the fields of the GuardConfig in addition to eks
 		mode          access.Mode
 		entries       []access.AccessEntry
 		before, after data
@@ -42,8 +42,8 @@ func TestAccessEntriesOfEKS(t *testing.T) {
 		{"an admin of one namespace", "", access.ModeAPIAndConfigMap, []access.AccessEntry{namespaced}, lastAdmin, withoutAdmin, []string{"last-admin"}, nil},
 		{"mode API", "", access.ModeAPI, nil, lastAdmin, withoutAdmin, nil, []string{"ignored-by-mode"}},
 		{"a node role with an access entry", "", access.ModeAPIAndConfigMap, []access.AccessEntry{nodes}, lastAdmin, data{"mapRoles": ci, "mapUsers": alice}, nil, nil},
-		{"a protected admin whose access entry gives less", "protected: [{arn: '" + adminARN + "', groups: ['system:masters']}]\n", access.ModeAPIAndConfigMap, []access.AccessEntry{viewer}, data{"mapRoles": node, "mapUsers": alice}, base(), nil, []string{"protected-principal", "shadowed-by-access-entry"}},
-		{"the last admin, beside one whose access entry gives less", "", access.ModeAPIAndConfigMap, []access.AccessEntry{viewer}, base(), data{"mapRoles": admin + node}, []string{"last-admin"}, nil},
+		{"a protected admin whose access entry gives fewer rights", "protected: [{arn: '" + adminARN + "', groups: ['system:masters']}]\n", access.ModeAPIAndConfigMap, []access.AccessEntry{viewer}, data{"mapRoles": node, "mapUsers": alice}, base(), nil, []string{"protected-principal", "shadowed-by-access-entry"}},
+		{"the last admin, beside an admin whose access entry gives fewer rights", "", access.ModeAPIAndConfigMap, []access.AccessEntry{viewer}, base(), data{"mapRoles": admin + node}, []string{"last-admin"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eks.Set(test.mode, test.entries...)
@@ -64,7 +64,8 @@ func TestAccessEntriesOfEKS(t *testing.T) {
 	}
 }
 
-// The configured name and region may lead to another cluster. The guard doesn't use the access entries of another cluster.
+// If the configured name and region lead to another cluster, whose CA differs, the guard doesn't use the access entries that it
+// reads there.
 func TestAccessEntriesOfAnotherClusterAreNotUsed(t *testing.T) {
 	t.Cleanup(func() { eks.SetCA(cluster.Admin.CAData) })
 	other := httptest.NewTLSServer(http.NotFoundHandler())

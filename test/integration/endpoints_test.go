@@ -47,7 +47,7 @@ func TestMetrics(t *testing.T) {
 	c := as(t, operator)
 	store(t, base())
 	bad := roles("[")
-	update := verbs[2].do
+	update := verbs[2].do // the verb update
 	const duration = "awsauth_guard_review_duration_seconds_count"
 	for _, dryRun := range []bool{false, true} {
 		review := func(verdict string) string {
@@ -82,7 +82,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestAuditEvent: the API server's audit log has the verdict and the rules.
+// TestAuditEvent: the audit event of a refused change has the verdict and the rules as annotations.
 func TestAuditEvent(t *testing.T) {
 	store(t, base())
 	user := rest.ImpersonationConfig{UserName: "audited"}
@@ -193,8 +193,8 @@ func TestKubectl(t *testing.T) {
 	}
 }
 
-// TestKubectlEdit changes the username of the node role in an editor. kubectl then opens the editor again and shows
-// the reason of the refusal.
+// TestKubectlEdit changes the username of the node role with kubectl edit. After the refusal, kubectl opens the editor again and
+// shows the reason of the refusal.
 func TestKubectlEdit(t *testing.T) {
 	store(t, base())
 	dir := t.TempDir()

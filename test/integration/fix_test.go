@@ -9,8 +9,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// TestFixCorrectsTheLiveObject: fix sends the corrections as one ordinary edit, and writes nothing that the webhook or the user refuses.
-func TestFixCorrectsTheLiveObject(t *testing.T) {
+// TestFixCorrectsStoredObject: fix writes the corrections of the stored aws-auth in one edit. It writes nothing in a dry run, if the rules
+// deny the edit, or if the user can't confirm it.
+func TestFixCorrectsStoredObject(t *testing.T) {
 	p := newPlugin(t)
 	path := strings.Replace(ci, "role/CI", "role/team/CI", 1)
 	tab := strings.Replace(alice, "  username", "\tusername", 1)

@@ -15,10 +15,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
-// aws is a stand-in for IAM. The webhook asks it if a test's configuration enables look-ups.
+// aws stands in for IAM. The webhook asks it if a test's configuration enables lookups.
 var aws *iamtest.Server
 
-// eks is a stand-in for the EKS API. The webhook reads access entries from it if a test's configuration enables this.
+// eks stands in for the EKS API. The webhook reads access entries from it if a test's configuration enables this.
 var eks *ekstest.Server
 
 // startAWS starts aws and eks. It sets the environment variables by which programs that start later find them.
@@ -42,7 +42,7 @@ func startAWS() (stop func(), err error) {
 	}, nil
 }
 
-// TestIAM adds, changes and removes entries with look-ups in IAM enabled.
+// TestIAM adds, changes and removes entries in each mode of the lookups in IAM: off, deny and warn.
 func TestIAM(t *testing.T) {
 	role := func(name string) string {
 		return "- rolearn: arn:aws:iam::" + iamtest.Account + ":role/" + name + "\n  username: " + strings.ToLower(name) + "\n  groups:\n  - deployers\n"
@@ -70,13 +70,13 @@ func TestIAM(t *testing.T) {
 	// In mode off the guard doesn't call IAM.
 	wantAdmitted(t, c, edit(base(), added))
 	if n := asked("missing"); n > 0 {
-		t.Errorf("%d calls although IAM is not to be asked", n)
+		t.Errorf("%d calls of IAM in mode off", n)
 	}
 
 	for _, mode := range []string{"deny", "warn"} {
 		t.Run(mode, func(t *testing.T) {
 			configure(t, guardConfig+"iam: {mode: "+mode+"}\n")
-			eventually(t.Context(), t, "it says who it is", func() bool {
+			eventually(t.Context(), t, "the webhook logs its identity in IAM", func() bool {
 				text, err := os.ReadFile(webhook.Log())
 				return err == nil && strings.Contains(string(text), `"identity":"`+iamtest.Identity+`"`)
 			})
@@ -91,7 +91,7 @@ func TestIAM(t *testing.T) {
 			}
 			wantAdmitted(t, c, edit(base(), with(role("there"))))
 
-			// IAM Identity Center has created the role again with another suffix. The refusal names the new role.
+			// Here, IAM Identity Center has created a role again with another suffix. The refusal names the new role.
 			err = edit(base(), with(role("AWSReservedSSO_Dev_0123456789abcdef")))
 			if mode == "deny" {
 				wantRefused(t, err, "principal-missing")
@@ -102,8 +102,8 @@ func TestIAM(t *testing.T) {
 				wantAdmitted(t, c, err, "principal-missing")
 			}
 
-			// A change may remove the entry of a role that IAM doesn't have, or repair it. Each case has its own
-			// role, because the guard caches the answers of IAM.
+			// A change may remove the entry of a role that IAM doesn't have, or repair another fault of the entry. The guard
+			// doesn't ask IAM about it. Each case has its own role, because the guard caches the answers of IAM.
 			for i, test := range []struct {
 				name          string
 				before, after func(entry string) data
@@ -124,8 +124,8 @@ func TestIAM(t *testing.T) {
 					t.Errorf("%s: %d calls", test.name, n)
 				}
 			}
-			// The guard looks up a new principal even if the map had no admin or no node role before. In this case a
-			// missing principal is only a warning.
+			// If the map had no admin or no node role before, the guard looks up a new principal, too, but only warns if IAM
+			// doesn't have it.
 			for i, before := range []data{base().with("mapRoles", admin), base().with("mapRoles", node)} {
 				name := fmt.Sprintf("new-%s-%d", mode, i)
 				store(t, before)
@@ -177,7 +177,7 @@ func TestIAM(t *testing.T) {
 	wantAdmitted(t, c, edit(base(), with(foreign)), "principal-unverified")
 	wantAdmitted(t, c, edit(base(), with(strings.Replace(foreign, "arn:aws:", "arn:aws-cn:", 1))), "foreign-partition")
 
-	// Break-glass also overrules a denial because of IAM.
+	// Break-glass also overrules a denial by the rule principal-missing.
 	store(t, base())
 	broken := added.configMap()
 	broken.Annotations = map[string]string{"awsauth-guard.io/break-glass": "IAM is wrong"}

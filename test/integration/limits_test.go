@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// many returns n elements of mapRoles. Their ARNs have the path.
+// many returns n elements of mapRoles. The ARNs of their roles have the path, such as /team, or no path if it is empty.
 func many(n int, path string) string {
 	var b strings.Builder
 	for i := range n {
@@ -20,8 +20,8 @@ func many(n int, path string) string {
 	return b.String()
 }
 
-// TestLargestMapIsReviewedInTime: the webhook reviews the largest possible map within the five seconds for which the
-// API server waits.
+// TestLargestMapIsReviewedInTime: the webhook reviews the largest map that a ConfigMap can hold within the five seconds for
+// which the API server waits.
 func TestLargestMapIsReviewedInTime(t *testing.T) {
 	n := 10_000 // enough to fill the 1 MiB of a ConfigMap
 	if controlplane.Race() {

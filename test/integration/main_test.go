@@ -144,7 +144,8 @@ func as(t *testing.T, user rest.ImpersonationConfig) *client {
 // operator is a user who doesn't log in through aws-auth.
 var operator = rest.ImpersonationConfig{UserName: "operator"}
 
-// store replaces the stored aws-auth by d, without calling the webhook. The field manager of d is "fixture".
+// store replaces the stored aws-auth by one with the data d. It writes as the user and field manager fixture, for whom the
+// API server doesn't call the webhook.
 func store(t *testing.T, d data) {
 	t.Helper()
 	storeObject(t, d.configMap())
@@ -173,7 +174,7 @@ func storeObject(t *testing.T, cm *corev1.ConfigMap) {
 	}
 }
 
-// remove deletes the stored aws-auth, without calling the webhook.
+// remove deletes the stored aws-auth, if it exists. The API server doesn't call the webhook.
 func remove(t *testing.T) {
 	t.Helper()
 	if err := fixture(t).Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
@@ -199,7 +200,7 @@ func stored(t *testing.T) *corev1.ConfigMap {
 	return cm
 }
 
-// update replaces the data of the stored aws-auth, which must exist.
+// update replaces the stored aws-auth, which must exist, by one with the data d and without labels, annotations and finalizers.
 func update(ctx context.Context, c *client, d data) error {
 	_, err := c.Update(ctx, d.configMap(), metav1.UpdateOptions{})
 	return err

@@ -70,6 +70,8 @@ func patch(ctx context.Context, c *client, kind types.PatchType, body any, dryRu
 	return err
 }
 
+// TestEveryVerb: with every verb, also in a dry run, the guard refuses a faulty change with the field and a hint, and admits a good
+// change.
 func TestEveryVerb(t *testing.T) {
 	good := base().with("mapRoles", admin+node+ci)
 	bad := base().with("mapRoles", admin+node+strings.Replace(ci, "role/CI", "role/team/CI", 1))
@@ -116,6 +118,8 @@ func TestEveryVerb(t *testing.T) {
 	}
 }
 
+// TestDelete: the guard refuses a deletion of aws-auth, also as a part of a collection. It admits the deletion if aws-auth maps no
+// principal.
 func TestDelete(t *testing.T) {
 	c := as(t, operator)
 	del := func(ctx context.Context, dryRun []string) error {
@@ -144,8 +148,9 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// TestDeleteCollectionOfOthers: a client can delete collections of other ConfigMaps. The API server deletes the
-// objects in the order of their names, and stops at the first refusal. These requests have no name.
+// TestDeleteCollectionOfOthers: a client can delete a collection of other ConfigMaps, although the request has no name by which the
+// API server could exclude aws-auth. If the collection includes aws-auth, the API server deletes the objects in the order of their
+// names until the guard refuses the deletion of aws-auth.
 func TestDeleteCollectionOfOthers(t *testing.T) {
 	c := as(t, operator)
 	others := []string{"aaa", "zzz"}
@@ -183,7 +188,7 @@ func TestDeleteCollectionOfOthers(t *testing.T) {
 	err := c.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{})
 	wantForbidden(t, err, "deleted", "last-admin", "node-role-removed", "protected-principal")
 	if got := list(t, ""); slices.Contains(got, "aaa") || !slices.Contains(got, "aws-auth") {
-		t.Errorf("%q are left; aws-auth should be and aaa, which comes before it, should not", got)
+		t.Errorf("the ConfigMaps %q are left, want aws-auth among them, and not aaa, which comes before aws-auth", got)
 	}
 
 	remove(t)
