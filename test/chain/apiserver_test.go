@@ -36,7 +36,7 @@ type chain struct {
 	reads int // number of calls of readEntries
 }
 
-// start starts the chain with aws-auth and without access entries. data is the data of aws-auth.
+// start starts the chain with the webhook. data is the data of aws-auth. EKS has no access entries.
 func start(t *testing.T, data map[string]string) *chain {
 	t.Helper()
 	ctx := t.Context()
@@ -149,8 +149,7 @@ func (c *chain) login(t *testing.T, caller int) *access.User {
 	return &access.User{Username: user.Username, Groups: groups}
 }
 
-// edit writes a new aws-auth as a caller. It returns an error if the webhook refuses the change. Any other error fails
-// the test.
+// edit replaces aws-auth as a caller. If the webhook refuses the change, edit returns the error. Any other error fails the test.
 func (c *chain) edit(t *testing.T, caller int, data map[string]string) error {
 	t.Helper()
 	_, err := c.as(t, caller).CoreV1().ConfigMaps(metav1.NamespaceSystem).Update(t.Context(), configMap(data), metav1.UpdateOptions{})

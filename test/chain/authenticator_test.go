@@ -27,8 +27,8 @@ type authenticator struct {
 	address string
 }
 
-// newAuthenticator builds the program. It also makes the program's certificate, and the kubeconfig by which an API
-// server calls it.
+// newAuthenticator builds the authenticator. It also makes the authenticator's certificate, and the kubeconfig with which an API
+// server calls the authenticator.
 func newAuthenticator(t *testing.T) *authenticator {
 	t.Helper()
 	ports, err := controlplane.FreePorts(1)
@@ -62,8 +62,8 @@ func newAuthenticator(t *testing.T) *authenticator {
 // webhookConfig returns the path of the file for the API server's flag --authentication-token-webhook-config-file.
 func (a *authenticator) webhookConfig() string { return filepath.Join(a.dir, "webhook.kubeconfig") }
 
-// start starts the authenticator of an API server, and waits until it listens. The authenticator ignores SIGTERM, so
-// the cluster ends it with SIGKILL.
+// start starts the authenticator, which reads aws-auth from the cluster, and waits until it listens. The authenticator ignores
+// SIGTERM, so cluster.Stop ends it with SIGKILL.
 func (a *authenticator) start(t *testing.T, cluster *controlplane.ControlPlane, environ []string) *controlplane.Program {
 	t.Helper()
 	program, err := cluster.StartProgram(t.Context(), "aws-iam-authenticator", environ, a.program,

@@ -144,8 +144,8 @@ func answerGetCallerIdentity(w http.ResponseWriter, r *http.Request, now time.Ti
 		`"ResponseMetadata":{"RequestId":"b25f48e8-84fd-11e6-80d9-574e0c4664cb"}}}`, awsauth.AccountOf(arn), arn, id)
 }
 
-// validSignature reports whether a token is signed with the secret and for the cluster in the header, at most 15 minutes
-// from now.
+// validSignature reports whether a token is signed with the secret and for the cluster in the header, at most 15 minutes before
+// or after now.
 func validSignature(r *http.Request, now time.Time) bool {
 	query := r.URL.Query()
 	signed, err := time.Parse("20060102T150405Z", query.Get("X-Amz-Date"))
@@ -197,8 +197,7 @@ func answerAssumeRole(w http.ResponseWriter, r *http.Request) {
 		`<Message>User: arn:aws:iam::111122223333:user/alice is not authorized to perform: sts:AssumeRole on resource: %s</Message></Error></ErrorResponse>`, role)
 }
 
-// uniqueID returns the unique id of a principal in IAM. A role and its sessions have the same id. The path of the role
-// makes no difference.
+// uniqueID returns the unique id of a principal in IAM. A role, with or without its path, and its sessions have the same id.
 func uniqueID(arn string) string {
 	if canonical, err := awsauth.Canonicalize(arn); err == nil {
 		arn = canonical

@@ -1,6 +1,6 @@
 // Package chain_test runs a complete login on one machine. A real kube-apiserver authenticates callers with the released
-// aws-iam-authenticator, and calls the real webhook for each change of aws-auth. Callers log in with real tokens. Only AWS
-// is not real: STS, EC2 and EKS have stand-ins.
+// aws-iam-authenticator. Callers log in with real tokens. In TestAdmittedEditsKeepTheLogins, the API server also calls the real
+// webhook for each change of aws-auth. Only AWS is not real: STS, EC2, EKS, IAM and CloudTrail have stand-ins.
 //
 // The files:
 //   - chain_test.go and migrate_test.go state the promises.
@@ -8,6 +8,7 @@
 //   - apiserver_test.go has the processes and their clients.
 //   - authenticator_test.go has the authenticator.
 //   - aws_test.go has STS, EC2 and the tokens.
+//   - clusters_test.go tests kubectl awsauth --clusters.
 //   - doctor_test.go and doctorfaults_test.go test kubectl awsauth doctor.
 package chain_test
 
@@ -34,8 +35,8 @@ var (
 	seed  = flag.Uint64("seed", 1, "seed of the edits")
 )
 
-// phases are the states of a cluster that moves from aws-auth to access entries. kept are the callers whose principals have
-// an access entry in the phase.
+// phases are the states of a cluster that moves from aws-auth to access entries. kept are the callers whose principals always
+// have an access entry in the phase. Principals that no phase keeps have one at random.
 var phases = []struct {
 	mode access.Mode
 	kept []int
@@ -49,9 +50,9 @@ var phases = []struct {
 // entriesEvery is the number of admitted edits between two changes of the access entries.
 const entriesEvery = 10
 
-// TestAdmittedEditsKeepTheLogins: callers edit aws-auth at random through the webhook. After each admitted edit, protected
-// principals, nodes and the requester can still log in. Every caller gets the username and the groups that the guard
-// computes.
+// TestAdmittedEditsKeepTheLogins: callers edit aws-auth at random, and the webhook reviews each edit. After each admitted edit,
+// protected principals, nodes and the requester can still log in. The authenticator gives every caller the username and the
+// groups that the guard computes.
 func TestAdmittedEditsKeepTheLogins(t *testing.T) {
 	began := time.Now()
 	s := &state{T: t, random: rand.New(rand.NewPCG(*seed, 0)), model: firstModel()}
@@ -74,7 +75,7 @@ func TestAdmittedEditsKeepTheLogins(t *testing.T) {
 	fmt.Fprintf(t.Output(), "seed %d: %d edits admitted, %d refused, %d changes of access entries, %d logins (%d refused): %d lockouts, %d differences; %s, of them %s to start\n",
 		*seed, s.admitted, s.refused, s.reads, s.logins, s.loginsRefused, s.lockouts, s.differences, time.Since(began).Round(time.Second), started.Round(time.Second))
 	if s.refused == 0 || s.loginsRefused == 0 {
-		t.Error("no edit or no login was refused, so that the check is empty")
+		t.Errorf("%d edits and %d logins were refused, want some of both", s.refused, s.loginsRefused)
 	}
 }
 
@@ -93,7 +94,7 @@ type state struct {
 	admitted, refused, refusedInARow, logins, loginsRefused, lockouts, differences int
 }
 
-// changeEntries sets the mode and new access entries, in the authenticator and in ekstest.
+// changeEntries gives the authenticator and ekstest the mode and new access entries, and checks the logins of all callers.
 func (s *state) changeEntries() {
 	s.stamp++
 	entries := newEntries(s.random, s.kept, s.stamp)
@@ -109,7 +110,7 @@ func (s *state) changeEntries() {
 const maxRefused = 200
 
 // edit tries one edit of aws-auth as a caller who can log in. In one edit of six, the text has a mistake. edit returns
-// false if the webhook refuses the edit.
+// false if the webhook refuses the edit. After an admitted edit, it checks the logins of all callers.
 func (s *state) edit() (admitted bool) {
 	requester := s.random.IntN(canaryCaller)
 	for s.guard(requester).Admitted < access.Always {
@@ -174,8 +175,8 @@ func (s *state) settle() {
 	})
 }
 
-// check logs all callers in, and returns their users. It counts the logins that differ from the guard's, and the lockouts
-// of protected principals and nodes.
+// check logs all callers in, and returns their users. The user of a caller who can't log in is nil. check reports and counts the
+// logins that differ from those that the guard computes, and the lockouts of protected principals and nodes.
 func (s *state) check(change string) []*access.User {
 	after := make([]*access.User, len(callers))
 	for i := range callers[:canaryCaller] {
@@ -199,14 +200,15 @@ func (s *state) check(change string) []*access.User {
 	return after
 }
 
+// lockout reports and counts a lockout.
 func (s *state) lockout(format string, args ...any) {
 	s.Helper()
 	s.lockouts++
 	s.Errorf("lockout: "+format+"\naws-auth: %q", append(args, s.stored(s.T).Data)...)
 }
 
-// agree reports whether the guard considers a login possible. It inserts the name of an instance into the guard's login,
-// because only the authenticator asks EC2 for this name.
+// agree reports whether a login is one that the guard considers possible. It inserts the name of an instance into the guard's
+// login, because only the authenticator asks EC2 for this name.
 func agree(got *access.User, want access.Login) bool {
 	if want.Unknown != "" {
 		return false

@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 )
 
-// kubectl awsauth --clusters logs in through the released authenticator with the token that it signs itself, and without a kubeconfig. The
-// cluster is unknown for a principal that aws-auth doesn't map.
+// kubectl awsauth --clusters signs a token itself, and the released authenticator accepts the token. The command needs no kubeconfig. If
+// aws-auth doesn't map the principal, the command reports that the access in the cluster is unknown.
 func TestClustersFileLogsIn(t *testing.T) {
 	c := startLogins(t, map[string]string{"mapRoles": fmt.Sprintf("- {rolearn: %q, username: admin, groups: [system:masters]}\n", principalOf(callers[adminCaller].arn))})
 	c.eks.SetFields(map[string]any{"endpoint": c.cluster.Admin.Host})

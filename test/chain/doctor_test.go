@@ -42,27 +42,28 @@ type situation struct {
 	entries []access.AccessEntry
 	fields  map[string]any // fields of DescribeCluster that replace the usual ones
 	denied  []string       // actions of EKS that the caller may not use
-	// noCluster reports that EKS finds no cluster in the caller's account, because the cluster belongs to another account.
+	// noCluster means that EKS finds no cluster in the caller's account, because the cluster belongs to another account.
 	noCluster bool
-	created   map[string]time.Time
-	creator   string // the ARN of the principal that created the cluster, as CloudTrail reports it
+	created   map[string]time.Time // when IAM created principals, by ARN
+	creator   string               // the ARN of the principal that created the cluster, as CloudTrail reports it
 
 	// The user's machine.
-	caller  int
+	caller  int    // the index of the user in callers
 	keyID   string // the access key id if it isn't the caller's
 	secret  string
 	environ []string
-	config  string // the config file of the AWS CLI
-	aws     string // the shell script that stands in for the AWS CLI
-	ahead   time.Duration
+	config  string        // the config file of the AWS CLI
+	aws     string        // the shell script that stands in for the AWS CLI
+	ahead   time.Duration // how far the clock of AWS is ahead of the machine's
+	// user, server and context change parts of the kubeconfig, if they are not nil.
 	user    func(*clientcmdapi.AuthInfo)
 	server  func(*clientcmdapi.Cluster)
 	context func(*clientcmdapi.Config)
-	args    []string
-	timeout string // --request-timeout of kubectl
+	args    []string // the arguments of doctor
+	timeout string   // --request-timeout of kubectl
 }
 
-// doctorWorld is a cluster and a machine. The test injects one fault after another into them.
+// doctorWorld is the cluster and the user's machine in which the test puts one situation after another into effect.
 type doctorWorld struct {
 	cluster       *controlplane.ControlPlane
 	client        *kubernetes.Clientset
@@ -88,7 +89,8 @@ func newDoctorWorld(t *testing.T) *doctorWorld {
 	w.authenticator.setMode(t, access.ModeConfigMap)
 	w.authenticator.setEntries(t, nil)
 	var err error
-	// Two cases may use the same token, so the API server must not cache the answers of the authenticator.
+	// By default, the API server caches the authenticator's answers, also refusals, for two minutes. A later situation could get
+	// the answer of an earlier one, so turn this cache off.
 	if w.cluster, err = controlplane.Start(t.Context(), "--authentication-token-webhook-config-file="+w.authenticator.webhookConfig(), "--authentication-token-webhook-cache-ttl=0s"); err != nil {
 		t.Fatal(err)
 	}
@@ -254,10 +256,11 @@ func (w *doctorWorld) environ(t *testing.T, s *situation) []string {
 const sessionToken = "a-session-token-of-some-length"
 
 // sessionToken returns the session token of the current situation. Each situation has another one. Otherwise two tokens that are signed
-// in the same second with the same credentials would be equal, and the API server may cache the answer to a token.
+// in the same second with the same credentials would be equal, and the API server caches a successful login for ten seconds
+// (TokenSuccessCacheTTL, for which it has no flag).
 func (w *doctorWorld) sessionToken() string { return fmt.Sprintf("%s-%d", sessionToken, w.stamp) }
 
-// set changes the cluster and AWS to those of a situation, and waits until the authenticator has read the change.
+// set changes the cluster and the stand-ins for AWS to those of a situation, and waits until the authenticator has read the change.
 func (w *doctorWorld) set(t *testing.T, s *situation) {
 	t.Helper()
 	w.stamp++
@@ -315,8 +318,8 @@ func (w *doctorWorld) store(t *testing.T, data map[string]string, canary string)
 	}
 }
 
-// settle waits until the authenticator has read the change. Each source of access has a canary. If the mode uses the source, its canary
-// logs in with the new username. Otherwise the canary can't log in.
+// settle waits until the authenticator has read the change. Each source of access has a canary. If the mode uses the source, the
+// canary logs in with the new username. Otherwise the canary can't log in.
 func (w *doctorWorld) settle(t *testing.T, s *situation, username string) {
 	t.Helper()
 	w.aws.ahead.Store(0)
@@ -332,11 +335,11 @@ func (w *doctorWorld) settle(t *testing.T, s *situation, username string) {
 	}
 }
 
-// outcome is the output of kubectl and of doctor.
+// outcome is the result of kubectl and of doctor in a situation.
 type outcome struct {
-	symptom string // kubectl's error
-	status  int
-	report  struct {
+	symptom string   // kubectl's error
+	status  int      // doctor's exit status
+	report  struct { // doctor's output in JSON
 		Principal *struct {
 			ARN string `json:"arn"`
 		} `json:"principal"`

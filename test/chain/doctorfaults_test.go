@@ -17,15 +17,16 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks/ekstest"
 )
 
-// fault is a reason why a user can't log in. The page of faults has a block for each.
+// fault is a reason why a user can't log in, or may not make a request. docs/reference/login-faults.md has a block for each. A fault without a
+// cause is a situation in which the user can log in, and the page leaves it out.
 type fault struct {
 	name  string // what is wrong
 	cause string // the id of the cause that doctor must name; empty if the user can log in
-	// creator is a text that doctor's last step, about the creator of the cluster, must find.
+	// creator is a text that the result of doctor's last step, about the creator of the cluster, must contain. It may be empty.
 	creator string
-	// symptom is the error that the user sees if it doesn't come from kubectl.
+	// symptom is the error that the user sees, if it comes from another program than kubectl. It is empty otherwise.
 	symptom string
-	inject  func(*situation)
+	inject  func(*situation) // puts the fault into a situation without faults
 }
 
 const ssoRole = "AWSReservedSSO_ReadOnly_fedcba9876543210"
@@ -42,7 +43,7 @@ func mapRoles(arn string) func(*situation) {
 	return func(s *situation) { s.data = map[string]string{"mapRoles": element("rolearn", arn, "ops", "ops")} }
 }
 
-// entryFor returns an injection: aws-auth is empty, and the user's role has an access entry. kind is its type.
+// entryFor returns an injection: aws-auth is empty, and the user's role has an access entry of the type kind.
 func entryFor(mode access.Mode, kind string, groups ...string) func(*situation) {
 	return func(s *situation) {
 		s.mode, s.data = mode, map[string]string{}
@@ -87,11 +88,13 @@ func all(changes ...func(*situation)) func(*situation) {
 	}
 }
 
+// usedBy returns an injection: the user is the caller with this index.
 func usedBy(i int) func(*situation) { return func(s *situation) { s.caller = i } }
 
+// withArgs returns an injection: doctor has these arguments, and not those of newSituation.
 func withArgs(args ...string) func(*situation) { return func(s *situation) { s.args = args } }
 
-// closedPort is an address at which no program listens.
+// closedPort is a URL at which no program listens.
 const closedPort = "https://127.0.0.1:1"
 
 var faults = []fault{
@@ -283,17 +286,17 @@ var faults = []fault{
 var (
 	// otherCA is a certificate that signed no API server.
 	otherCA string
-	// silent is the address of a server that accepts connections and never answers.
+	// silent is the URL of a server that accepts connections and never answers.
 	silent string
 )
 
-// TestDoctorFindsTheCause: doctor names the cause of each fault and no other cause. It names no cause if the user can log in. Its
-// output never has the token. docs/reference/login-faults.md shows its output.
+// TestDoctorFindsTheCause: doctor names the cause of each fault, and no cause if the user can log in. Its output never has the token.
+// docs/reference/login-faults.md shows the output of kubectl and doctor for each fault.
 func TestDoctorFindsTheCause(t *testing.T) {
 	w := newDoctorWorld(t)
 	otherCA = string(w.otherCA(t))
 	silent = "https://" + w.silentServer(t)
-	page := &faultsPage{host: w.cluster.Admin.Host, byID: make(map[string][]string)}
+	page := &faultsPage{byID: make(map[string][]string)}
 	for _, f := range faults {
 		ok := t.Run(f.name, func(t *testing.T) {
 			s := newSituation()
@@ -330,9 +333,8 @@ func TestDoctorFindsTheCause(t *testing.T) {
 	page.compare(t)
 }
 
-// faultsPage is docs/reference/login-faults.md.
+// faultsPage is the content of docs/reference/login-faults.md, as the outputs of this run give it.
 type faultsPage struct {
-	host string              // the host of the API server, which differs in each run
 	ids  []string            // the ids of the causes, in the order of the page
 	byID map[string][]string // by id of the cause: the texts of its faults
 }
@@ -353,7 +355,8 @@ var inEachRun = []struct {
 	},
 }
 
-// TestPageIsTheSameForEachErrorOfATimeout: net/http returns different errors for the same timeout, and the page must not depend on them.
+// TestPageIsTheSameForEachErrorOfATimeout: net/http returns different errors for the same timeout, and the page has the same text for all of
+// them.
 func TestPageIsTheSameForEachErrorOfATimeout(t *testing.T) {
 	const want = "Unable to connect to the server: context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 	page := &faultsPage{}
@@ -364,15 +367,16 @@ func TestPageIsTheSameForEachErrorOfATimeout(t *testing.T) {
 		"Unable to connect to the server: net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
 	} {
 		if got := page.clean(symptom); got != want {
-			t.Errorf("%q became %q", symptom, got)
+			t.Errorf("%q became %q, want %q", symptom, got, want)
 		}
 	}
 	const other = "Unable to connect to the server: dial tcp: lookup example.com: no such host"
 	if got := page.clean(other); got != other {
-		t.Errorf("%q became %q", other, got)
+		t.Errorf("%q became %q, want it unchanged", other, got)
 	}
 }
 
+// clean replaces the parts of a text that differ in each run.
 func (p *faultsPage) clean(text string) string {
 	for _, r := range inEachRun {
 		text = r.pattern.ReplaceAllString(text, r.text)

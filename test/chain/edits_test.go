@@ -21,18 +21,18 @@ const (
 	admins = "platform:admins"
 )
 
-// caller is a caller who logs in after each admitted edit.
+// caller is an IAM user, or a session of a role, that logs in to the cluster.
 type caller struct {
 	arn string // as STS returns it
 	// protected are the groups that the GuardConfig protects.
 	protected []string
-	// entry is the access entry that the caller's principal gets in a later phase and then keeps. If it is nil, the principal
-	// has an access entry at random.
+	// entry is the access entry that the caller's principal has if the phase keeps the caller. If entry is nil, newEntries decides
+	// at random whether the principal has an access entry.
 	entry *access.AccessEntry
 }
 
-// callers are the callers, in the order of their access keys. The last two are canaries: their usernames hold the number of
-// the last change. Their logins show which change the authenticator has read.
+// callers are the callers, in the order of their access keys. The last two are canaries: the usernames in their entries hold the
+// number of the last change. So their logins show which change the authenticator has read.
 var callers = []caller{
 	{arn: sessions + "Admin/alice@example.com", protected: []string{masters}, entry: admin("role/platform/Admin")},
 	{arn: iam + "user/alice", protected: []string{awsauth.AuthenticatedGroup}, entry: admin("user/alice")},
@@ -74,7 +74,7 @@ func principalOf(arn string) string {
 	return canonical
 }
 
-// isAdmin reports whether a user is an admin.
+// isAdmin reports whether a user is in a group of admins, that of aws-auth or that of access entries.
 func isAdmin(u access.User) bool {
 	return slices.Contains(u.Groups, masters) || slices.Contains(u.Groups, admins)
 }

@@ -20,9 +20,9 @@ import (
 
 var mapCount = flag.Int("maps", 3, "generated maps to move to access entries")
 
-// TestMigrationKeepsTheLogins moves generated maps to access entries by the plan of kubectl awsauth migrate. Every caller of a moved principal
-// logs in with the same username, groups and admin rights in both modes, and after the removal of the entries from aws-auth. In mode API, only
-// callers that the plan leaves to a person, or that had no access, can't log in.
+// TestMigrationKeepsTheLogins moves generated maps to access entries by the plan of kubectl awsauth migrate. Callers whose principals are moved
+// log in with the same username, groups and admin rights as before: in mode API_AND_CONFIG_MAP, in mode API, and after the entries are removed
+// from aws-auth. In mode API, the other callers can't log in: those that the plan leaves to a person, and those that had no access.
 func TestMigrationKeepsTheLogins(t *testing.T) {
 	s := &state{T: t, random: rand.New(rand.NewPCG(*seed, 1)), model: firstModel()}
 	s.chain = startLogins(t, write(s.random, s.model, 0))
@@ -41,7 +41,7 @@ func TestMigrationKeepsTheLogins(t *testing.T) {
 	}
 	fmt.Fprintf(t.Output(), "seed %d: %d maps, %d moved callers, %d logins\n", *seed, *mapCount, moved, s.logins)
 	if moved == 0 {
-		t.Error("no caller is moved, so that the check is empty")
+		t.Error("the plans moved the principal of no caller, so the test checked nothing")
 	}
 }
 
@@ -60,7 +60,8 @@ func (s *state) set(data map[string]string, mode access.Mode, entries []access.A
 	s.authenticator.setEntries(s.T, entries)
 	s.authenticator.setMode(s.T, mode)
 	s.settle()
-	s.settle() // the mode may have changed between the logins of the two canaries; then the authenticator reads aws-auth again
+	// The authenticator may change the mode between the logins of the two canaries, and then reads aws-auth again. So wait once more.
+	s.settle()
 }
 
 // loginAll logs all callers in, except the canaries.
@@ -102,7 +103,7 @@ func (s *state) moveMap() int {
 			moved++
 		}
 	}
-	for _, station := range []struct {
+	for _, step := range []struct {
 		name string
 		mode access.Mode
 		data map[string]string
@@ -111,7 +112,7 @@ func (s *state) moveMap() int {
 		{"in mode API", access.ModeAPI, data},
 		{"without the entries of aws-auth", access.ModeAPIAndConfigMap, write(s.random, generate.Model{}, s.stamp+1)},
 	} {
-		s.set(station.data, station.mode, entries)
+		s.set(step.data, step.mode, entries)
 		after := s.loginAll()
 		for i := range after {
 			m, ok := moves[awsauth.PrincipalKey(principalOf(callers[i].arn))]
@@ -119,21 +120,21 @@ func (s *state) moveMap() int {
 			switch {
 			case ok:
 				got = describe(asMoved(after[i], &m))
-			case station.name != "with both":
+			case step.name != "with both":
 				want = describe(nil) // the plan leaves the principal to a person, or the caller had no access
 			case document.Map.Resolve(callers[i].arn).Ambiguous:
 				continue // for each request, the authenticator picks one of several entries at random
 			}
 			if got != want {
-				s.Errorf("%s, %s logged in as %s before, and as %s after\nthe plan: %+v\naws-auth: %q", station.name, callers[i].arn, want, got, plan, object.Data)
+				s.Errorf("%s, %s logged in as %s before, and as %s after\nthe plan: %+v\naws-auth: %q", step.name, callers[i].arn, want, got, plan, object.Data)
 			}
 		}
 	}
 	return moved
 }
 
-// lookUp returns the principals of aws-auth as IAM knows them. The roles have a path there, and the ARNs have the upper and lower case of the
-// callers.
+// lookUp stands in for lookups in IAM. It returns the principals of aws-auth and of the callers. In IAM, the roles have a path, and the ARNs of
+// the callers' principals have the upper and lower case of the callers.
 func (s *state) lookUp(document *awsauth.Document) map[string]migrate.Found {
 	found := make(map[string]migrate.Found)
 	add := func(arn string) {
@@ -152,7 +153,8 @@ func (s *state) lookUp(document *awsauth.Document) map[string]migrate.Found {
 	return found
 }
 
-// asMoved returns a user with additional groups. EKS gives the rights of these groups by an access policy, or by the type of the access entry.
+// asMoved adds those groups of aws-auth to a user for which the access entry has an access policy or a type instead, because EKS gives their
+// rights by the policy or the type. So the user can be compared with the user before the move.
 func asMoved(u *access.User, m *migrate.Move) *access.User {
 	if u == nil {
 		return nil
