@@ -453,6 +453,7 @@ func TestBackstopHoldsItsLists(t *testing.T) {
 // TestBackstopAgain: the backstop works after it was deleted and installed again, as after helm uninstall. If the
 // policy had a parameter, the API server would not find the parameter again.
 func TestBackstopAgain(t *testing.T) {
+	t.Run("the first time", func(t *testing.T) { install(t, "ignore") })
 	install(t, "ignore")
 	store(t, awsAuth(adminEntry+nodeEntry))
 	if _, err := as(t, "operator").CoreV1().ConfigMaps("kube-system").Update(t.Context(), awsAuth(nodeEntry), metav1.UpdateOptions{}); err == nil {
