@@ -8,8 +8,9 @@ const (
 	denied   = `apiserver_validating_admission_policy_check_total{policy="awsauth-guard-backstop",policy_binding="awsauth-guard-backstop",error_type="no_error",enforcement_action="deny",job="apiserver",instance="x"}`
 )
 
-// alertCases are the cases of TestAlerts. Where the number of pods matters, the pods are a and b. In a list of
-// values, 1x4 is five times the value 1, _x4 is four times no value, and stale ends the series of a target.
+// alertCases are the cases of TestAlerts. If the number of pods matters, the pods are a and b. The lists of values are in the
+// notation of promtool: 1x4 is five times the value 1, 0+1x4 the values 0 to 4, and _x4 four times no value. stale ends a series,
+// as when a pod ends.
 var alertCases = []alertCase{
 	{alert: "AwsAuthGuardDown", fires: []string{"3m"}, quiet: []string{"1m"}},
 	{alert: "AwsAuthGuardDown", series: map[string]string{
@@ -20,8 +21,8 @@ var alertCases = []alertCase{
 	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "1x120", noAnswer: "_x40 1x80"}, quiet: []string{"19m", "36m"}, fires: []string{"20m30s", "34m"}},
 	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "1x120", noAnswer: "7x40 8x80"}, quiet: []string{"10m", "36m"}, fires: []string{"21m", "30m"}},
 	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "1x120", failOpen: "_x40 1x80"}, quiet: []string{"19m", "36m"}, fires: []string{"21m"}},
-	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "_x40 1x120", noAnswer: "_x40 7x120"}, quiet: []string{"20m", "21m", "30m", "40m"}}, // the series are new to Prometheus
-	{alert: "AwsAuthGuardUnreachable", series: map[string]string{ // refusals of the webhook, and other webhooks
+	{alert: "AwsAuthGuardUnreachable", series: map[string]string{scraped: "_x40 1x120", noAnswer: "_x40 7x120"}, quiet: []string{"20m", "21m", "30m", "40m"}}, // Prometheus is new, and has no earlier values
+	{alert: "AwsAuthGuardUnreachable", series: map[string]string{ // the webhook answers with refusals, and another webhook fails
 		scraped: "1x120",
 		`apiserver_admission_webhook_rejection_count{name="aws-auth.awsauth-guard.io",error_type="no_error",job="apiserver",instance="x"}`: "_x40 1x80",
 		`apiserver_admission_webhook_rejection_count{name="other",error_type="calling_webhook_error",job="apiserver",instance="x"}`:        "_x40 1x80",
@@ -32,7 +33,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_enforced{instance="a"}`: "1x40",
 		`awsauth_guard_enforced{instance="b"}`: "1x4 0x9 1x20",
 	}, quiet: []string{"2m", "3m", "8m"}, fires: []string{"3m30s", "6m"}},
-	{alert: "AwsAuthGuardNotEnforced", series: map[string]string{ // the pod that reports the wrong state ends
+	{alert: "AwsAuthGuardNotEnforced", series: map[string]string{ // the pod that reports that it does not enforce ends
 		`awsauth_guard_enforced{instance="a"}`: "0x1 stale",
 		`awsauth_guard_enforced{instance="b"}`: "1x40",
 	}, quiet: []string{"30s", "1m", "3m"}},
@@ -175,7 +176,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_iam_lookups_total{result="exists"}`:  "0x200",
 	}, quiet: []string{"10m"}},
 
-	{alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{ // one pod of two
+	{alert: "AwsAuthGuardAccessEntriesUnknown", series: map[string]string{ // only one pod of two does not know the access entries
 		`awsauth_guard_eks_access_entries_known{instance="a"}`: "1x80",
 		`awsauth_guard_eks_access_entries_known{instance="b"}`: "1x4 0x30 1x40",
 	}, quiet: []string{"2m", "7m", "19m"}, fires: []string{"8m", "17m"}},
@@ -214,7 +215,7 @@ var alertCases = []alertCase{
 		}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}, more: map[string]string{"kind": "node-role"},
 		says: "The loss is node-role. The guard cannot refuse changes of access entries. First: kubectl get events -n kube-system --field-selector reason=AccessEntryLost. AWS CloudTrail shows who made the change.",
 	},
-	{alert: "AwsAuthGuardAccessEntryLost", series: map[string]string{ // the counter has no loss when its pod ends
+	{alert: "AwsAuthGuardAccessEntryLost", series: map[string]string{ // a pod ends that has counted no loss
 		`awsauth_guard_access_entry_losses_total{kind="last-admin",instance="a"}`: "0x4 stale",
 	}, quiet: []string{"1m", "4m", "10m"}},
 
@@ -230,7 +231,7 @@ var alertCases = []alertCase{
 		`awsauth_guard_bypassed_changes_total{instance="a"}`: "0x4 1x80",
 		`awsauth_guard_bypassed_changes_total{instance="b"}`: "0x80",
 	}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}},
-	{alert: "AwsAuthGuardBypassed", series: map[string]string{ // the replica that counted it has ended
+	{alert: "AwsAuthGuardBypassed", series: map[string]string{ // the pod that counted the bypass ends
 		`awsauth_guard_bypassed_changes_total{instance="a"}`: "0x4 1x2 stale",
 		`awsauth_guard_bypassed_changes_total{instance="b"}`: "0x80",
 	}, quiet: []string{"2m", "25m"}, fires: []string{"3m", "10m"}},
@@ -304,7 +305,7 @@ var alertCases = []alertCase{
 		}, fires: []string{"91m"}, quiet: []string{"89m", "101m"}, more: map[string]string{"state": "missing"},
 		says: "1 access entries are missing: no caller logs in by them, although EKS still shows them. Until the authentication mode is API, aws-auth may hide this. First look in the log of the leader, which names them.",
 	},
-	{alert: "AwsAuthGuardAccessEntryStale", series: map[string]string{ // IAM shows the new principal in the next round
+	{alert: "AwsAuthGuardAccessEntryStale", series: map[string]string{ // IAM has the principal in the next hourly check
 		`awsauth_guard_access_entries{state="missing"}`: "1x124 0x200",
 	}, quiet: []string{"1m", "61m", "100m"}},
 }

@@ -27,11 +27,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// promtool returns the path of promtool in Go's cache. If the cache doesn't have promtool, it builds promtool first.
-// The build leaves out Prometheus's service discovery in clouds, which takes most of the time to compile. `go tool
-// -n` has no option for build tags. So promtool calls `go run`, which runs "echo" with the path of the program.
+// promtool returns the path of promtool in Go's cache. If the cache doesn't have promtool, it builds promtool first. The build
+// leaves out Prometheus's service discovery in clouds, which takes most of the time to compile. For this it needs a build tag, which
+// `go tool -n` has no option for. So it calls `go run -exec=echo`, which prints the path of the program instead of running it.
 var promtool = sync.OnceValues(func() (path string, err error) {
-	for range 2 { // go run deletes a path that it has just linked, but not a path in the cache
+	for range 2 { // the first go run may link promtool to a temporary path, which it deletes; the second finds promtool in the cache
 		cmd := exec.CommandContext(context.Background(), "go", "run", "-exec=echo",
 			"-modfile=../../tools/promtool/go.mod", "-tags=remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool")
 		cmd.Stderr = new(bytes.Buffer)
@@ -73,15 +73,15 @@ func writeYAML(t *testing.T, path string, content any) string {
 	return path
 }
 
-// alertCase has series, the times at which an alert fires for them, and the times at which it doesn't.
+// alertCase has series of metrics, the times at which an alert fires for them, and the times at which it doesn't fire.
 type alertCase struct {
 	alert string
-	// rendered is a further value for helm --set.
+	// rendered is a value for helm --set in addition to those of TestAlerts. It may be empty.
 	rendered string
 	// series has values in the notation of promtool, one for each half minute.
 	series map[string]string
-	// fires and quiet are the times. more has the labels of the firing alert in addition to those of the rule. says
-	// is the expected description. It is empty if the description has no template.
+	// At the times fires the alert fires, and at the times quiet it doesn't. more has the labels of the firing alert in addition
+	// to those of the rule. says is the expected description. It is empty if the description has no template.
 	fires, quiet []string
 	more         map[string]string
 	says         string
@@ -136,8 +136,8 @@ func (c *alertCase) test(t *testing.T, rule *monitoringv1.Rule) promtoolTest {
 	return test
 }
 
-// TestAlerts runs each alert in Prometheus's rule engine. At some times the alert must fire, and at others it must
-// not.
+// TestAlerts evaluates alertCases with Prometheus's rule engine. Each alert must have times at which it fires, and times at which it
+// doesn't.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	byRendering := make(map[string][]alertCase)
@@ -168,7 +168,7 @@ func TestAlerts(t *testing.T) {
 		runPromtool(t, nil, "test", "rules", writeYAML(t, filepath.Join(dir, "tests.yaml"), tests))
 		for _, alert := range list {
 			if rendered == "" && (!fires[alert.Alert] || !quiet[alert.Alert]) {
-				t.Errorf("%s is not tried in both directions", alert.Alert)
+				t.Errorf("%s needs a time at which it fires and a time at which it does not", alert.Alert)
 			}
 		}
 	}
@@ -212,8 +212,7 @@ func scrape(t *testing.T, url string) []byte {
 	return text
 }
 
-// TestMetricsAreWellNamed runs promtool's linter on the metrics of a running webhook, and on the metrics that a
-// webhook has only in a cluster.
+// TestMetricsAreWellNamed runs promtool's linter on the metrics of a running webhook, and on all metrics that a webhook can have.
 func TestMetricsAreWellNamed(t *testing.T) {
 	t.Parallel()
 	if said := runPromtool(t, bytes.NewReader(scrape(t, webhook.Metrics)), "check", "metrics"); said != "" {
@@ -234,9 +233,8 @@ func TestMetricsAreWellNamed(t *testing.T) {
 	}
 }
 
-// TestAPIServerMetrics: the API server has the metrics that the alerts and the dashboard query. To create these
-// metrics, it registers a webhook that doesn't answer, with both failure policies, and has the backstop deny a
-// change.
+// TestAPIServerMetrics: the API server has the metrics that the alerts and the dashboard query. To create these metrics, the test
+// registers a webhook that doesn't answer, with both failure policies, and makes a change that the backstop denies.
 func TestAPIServerMetrics(t *testing.T) {
 	dead := closedPort(t)
 	t.Run("Fail", func(t *testing.T) { register(t, dead) })
@@ -299,7 +297,7 @@ func TestAPIServerMetrics(t *testing.T) {
 		}
 	}
 	if looked < 6 {
-		t.Errorf("%d selectors of metrics of the API server", looked)
+		t.Errorf("found only %d selectors of metrics of the API server", looked)
 	}
 }
 

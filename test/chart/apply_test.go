@@ -20,8 +20,9 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// TestServerSideDryRun applies every object of every value set to the API server in a dry run, so that the API server
-// validates it. An unknown field is an error, and so is a warning.
+// TestServerSideDryRun applies the objects of every value set to the API server in a dry run, so that the API server validates
+// them. The test fails if a field is unknown, or if the API server warns. It leaves out custom resources. With host-network, it
+// accepts warnings, because such pods violate the Pod Security Standard of the namespace.
 func TestServerSideDryRun(t *testing.T) {
 	heard := new(kube.Warnings)
 	config := rest.CopyConfig(cluster.Admin)
@@ -69,7 +70,7 @@ func TestServerSideDryRun(t *testing.T) {
 	}
 }
 
-// TestPodsAreRestricted: a namespace that enforces the Pod Security Standard restricted admits the Deployment's pods.
+// TestPodsAreRestricted: a namespace that enforces the Pod Security Standard restricted admits the pods of the Deployment.
 func TestPodsAreRestricted(t *testing.T) {
 	for _, values := range valueSets(t) {
 		if values == "host-network" {
@@ -79,8 +80,8 @@ func TestPodsAreRestricted(t *testing.T) {
 	}
 }
 
-// TestPodsOnTheHost: pods in the node's network need the Pod Security Standard privileged, because baseline refuses
-// them, too. The documents name the label that the namespace needs.
+// TestPodsOnTheHost: a namespace with the Pod Security Standard baseline refuses pods in the node's network, so their namespace
+// needs privileged. The documents name the label that the namespace needs.
 func TestPodsOnTheHost(t *testing.T) {
 	const enforce = "pod-security.kubernetes.io/enforce"
 	pod := webhookPod(t, "host-network")
@@ -126,8 +127,7 @@ func wantPodAdmitted(t *testing.T, namespace string, pod *corev1.Pod) {
 	}
 }
 
-// createPod creates a pod in a dry run, with the default ServiceAccount of the namespace. It returns the error of the
-// API server.
+// createPod creates a pod in a dry run, with the default ServiceAccount of the namespace. It returns the API server's error.
 func createPod(t *testing.T, namespace string, pod *corev1.Pod) error {
 	t.Helper()
 	pod.Spec.ServiceAccountName = "default"

@@ -32,7 +32,8 @@ import (
 
 const breakGlass = "awsauth-guard.io/break-glass"
 
-// install creates the backstop of a value set, and deletes it when the test ends. It registers no webhook.
+// install creates the backstop of a value set, and waits until it takes effect. At the end of the test, install deletes the backstop
+// and waits until it no longer takes effect. It registers no webhook.
 func install(t *testing.T, values string, args ...string) {
 	t.Helper()
 	objects := render(t, values, args...)
@@ -61,16 +62,16 @@ func install(t *testing.T, values string, args ...string) {
 		if err := errors.Join(err1, err2); err != nil {
 			t.Error(err)
 		}
-		// The deletion of the backstop takes effect late. Wait until the API server admits a deletion of aws-auth
-		// without a warning, so that the next test doesn't meet this policy. The API server evaluates policies for a
-		// deletion only if the object exists.
+		// The API server still evaluates the policy for a moment. Wait until it admits a deletion of aws-auth without a
+		// warning, so that this policy doesn't affect the next test. The API server evaluates policies for a deletion
+		// only if the object exists.
 		_, err := as(t, "eks:fixture").CoreV1().ConfigMaps("kube-system").Create(ctx, awsAuth(adminEntry+nodeEntry), metav1.CreateOptions{})
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			t.Error(err)
 		}
 		if err := controlplane.Poll(ctx, func(ctx context.Context) error {
 			if held, err := deletion(ctx, "settler"); held || err != nil {
-				return fmt.Errorf("the policy is still at work (%t): %w", held, err)
+				return fmt.Errorf("the API server still evaluates the policy (%t): %w", held, err)
 			}
 			return nil
 		}); err != nil {
@@ -78,7 +79,7 @@ func install(t *testing.T, values string, args ...string) {
 		}
 	})
 	store(t, awsAuth(adminEntry+nodeEntry))
-	eventually(t, "the policy is at work", func() error {
+	eventually(t, "the API server evaluates the policy", func() error {
 		if held, err := deletion(t.Context(), "settler"); !held {
 			return fmt.Errorf("a deletion is admitted: %w", err)
 		}
@@ -86,11 +87,12 @@ func install(t *testing.T, values string, args ...string) {
 	})
 }
 
-// withUsers returns a change that sets mapUsers. awsAuth makes such changes.
+// withUsers returns a change for awsAuth, which sets mapUsers.
 func withUsers(text string) func(*corev1.ConfigMap) {
 	return func(cm *corev1.ConfigMap) { cm.Data["mapUsers"] = text }
 }
 
+// withReason returns a change for awsAuth, which sets the break-glass annotation.
 func withReason(reason string) func(*corev1.ConfigMap) {
 	return func(cm *corev1.ConfigMap) { cm.Annotations = map[string]string{breakGlass: reason} }
 }
@@ -123,7 +125,7 @@ func allowBreakGlass(t *testing.T, user string) {
 	}
 }
 
-// TestBackstop tries every denial and every exemption of the backstop in the value set ignore.
+// TestBackstop tries every denial and every exemption of the backstop, which the chart renders for the value set ignore.
 func TestBackstop(t *testing.T) {
 	install(t, "ignore")
 	allowBreakGlass(t, "entitled")
@@ -315,7 +317,7 @@ func TestBackstopRefusesLastFinalizer(t *testing.T) {
 
 	store(t, awsAuth(all, finalizers("example.com/a", "example.com/b")))
 	if err := update(operator, awsAuth(all)); err != nil {
-		t.Errorf("nothing is deleted, and the finalizers are removed: %v", err)
+		t.Errorf("aws-auth is not being deleted, but the removal of its finalizers is refused: %v", err)
 	}
 	if err := fixture.Delete(t.Context(), "aws-auth", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -345,8 +347,9 @@ func TestBackstopRefusesLastFinalizer(t *testing.T) {
 	}
 }
 
-// TestBackstopBound: the backstop evaluates the largest map of docs/reference/limits.md. If an expression costs too
-// much, the API server stops its evaluation, and the policy admits the change. An entry has about 200 characters.
+// TestBackstopBound: the backstop can evaluate the largest map that docs/reference/limits.md promises, with as many entries and
+// protected principals. If an expression cost too much, the API server would stop its evaluation and admit the change. An entry has
+// about 200 characters.
 func TestBackstopBound(t *testing.T) {
 	const protected, entries = 20, 1000
 	list := func(format string, n int) string {
@@ -411,8 +414,8 @@ func TestBackstopBound(t *testing.T) {
 	}
 }
 
-// TestBackstopAdmitsWhatTheGuardAdmits: the guard and the backstop agree about an emptied mapRoles. Both admit it
-// only if every principal has an access entry. TestBackstop has the same cases for the backstop.
+// TestBackstopAdmitsWhatTheGuardAdmits: the guard admits a change that empties mapRoles only if every principal has an access
+// entry. TestBackstop has the same cases for the backstop, so both give the same answers.
 func TestBackstopAdmitsWhatTheGuardAdmits(t *testing.T) {
 	t.Parallel()
 	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](render(t, "ignore"), release).Data["guardconfig.yaml"]))
@@ -432,9 +435,9 @@ func TestBackstopAdmitsWhatTheGuardAdmits(t *testing.T) {
 	}
 }
 
-// TestBackstopHoldsItsLists: with the backstop, the chart refuses lists that are too long. The API server refuses an
-// expression of more than 100,000 characters, so helm install would fail.
-func TestBackstopHoldsItsLists(t *testing.T) {
+// TestChartLimitsListsOfBackstop: with the backstop, the chart refuses lists that are too long. The API server refuses an
+// expression of more than 100,000 characters, so helm install would fail. Without the backstop, the chart accepts these lists.
+func TestChartLimitsListsOfBackstop(t *testing.T) {
 	t.Parallel()
 	var arns []string
 	for i := range 2000 {

@@ -75,14 +75,14 @@ func wantPolicyCompiled(t *testing.T, policy *admissionregistrationv1.Validating
 	}
 }
 
-// TestNewerLibrariesAreFound: TestExpressionsCompile would find an expression that needs a library of a later
-// version, because the environment of Kubernetes 1.30 doesn't have this library.
+// TestNewerLibrariesAreFound: TestExpressionsCompile would fail for an expression that needs a library of a later version of
+// Kubernetes, because the environment of Kubernetes 1.30 doesn't have this library.
 func TestNewerLibrariesAreFound(t *testing.T) {
 	t.Parallel()
 	result := admissioncel.NewCompiler(oldest()).CompileCELExpression(
 		&matchconditions.MatchCondition{Expression: `[1, 2].all(i, v, i < v)`}, admissioncel.OptionalVariableDeclarations{}, environment.NewExpressions)
 	if result.Error == nil {
-		t.Error("comprehensions with two variables, which 1.33 brought, compile")
+		t.Error("a comprehension with two variables, which needs Kubernetes 1.33, compiles")
 	}
 }
 
@@ -99,7 +99,8 @@ func TestMatchConditionsSelectWebhook(t *testing.T) {
 	const none, enforced, observed = "none", "enforced", "observed"
 	for _, tt := range []struct {
 		name string
-		// request is the name in the request. It is empty for a collection. object is the name of the object.
+		// request is the name in the request. It is empty for a collection and for generateName. object is the name of the
+		// object.
 		request, object string
 		operation       admission.Operation
 		user            user.DefaultInfo
@@ -154,7 +155,7 @@ func TestMatchConditionsSelectWebhook(t *testing.T) {
 				case result.Error != nil:
 					t.Fatalf("%s: %v", w.Name, result.Error)
 				case result.Matches && got != none:
-					t.Fatal("both webhooks are asked")
+					t.Fatal("the API server would call both webhooks")
 				case result.Matches:
 					got = name
 				}

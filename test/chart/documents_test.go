@@ -17,8 +17,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
-// TestCertManagerManifests: certs/cert-manager.yaml, for installations without Helm, has the same objects of
-// cert-manager as the chart.
+// TestCertManagerManifests: certs/cert-manager.yaml, for installations without Helm, has the same Issuers and Certificates as the
+// chart with certs.mode cert-manager.
 func TestCertManagerManifests(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../certs/cert-manager.yaml")
@@ -54,7 +54,7 @@ func TestDevCA(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 	if _, err := os.Stat(filepath.Join(repository, "new")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a folder is there: %v", err)
+		t.Errorf("dev-ca.sh created a folder in the repository: %v", err)
 	}
 }
 
@@ -87,7 +87,7 @@ func valuesFile(t *testing.T, dir string, values markdown.Block) string {
 	return file
 }
 
-// TestValuesOnPages: the chart renders with the values of every how-to guide.
+// TestValuesOnPages: the chart renders with each block of values in the how-to guides.
 func TestValuesOnPages(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob("../../docs/how-to/*.md")
@@ -111,8 +111,8 @@ func TestValuesOnPages(t *testing.T) {
 // rollOut is the page with the values for an installation.
 const rollOut = "docs/how-to/roll-out.md"
 
-// runMarked runs the commands of the blocks with the marker on a page. It uses the API server of the tests, and the
-// chart of this repository in place of the published one. It uses the namespace into, because the pages' namespace
+// runMarked runs the commands of the blocks with the marker on a page, in the folder dir. It uses the API server of the tests, and
+// the chart of this repository in place of the published chart. It uses the namespace into, because the namespace of the pages
 // exists already. No pods run, so it leaves out commands and flags that wait for pods.
 func runMarked(t *testing.T, dir, into, page, marker string) {
 	t.Helper()
@@ -188,7 +188,7 @@ func TestWithoutHelm(t *testing.T) {
 	}
 	for i := range objects {
 		if o := &objects[i]; o.isTest() || o.GetName() == release+"-test" {
-			t.Errorf("%s is for helm test alone", o.id())
+			t.Errorf("the rendered text has %s, which only helm test needs", o.id())
 		}
 	}
 	left, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/instance=" + release})
@@ -197,8 +197,8 @@ func TestWithoutHelm(t *testing.T) {
 	}
 }
 
-// TestNotes: the notes say how to see a refusal or a warning. If helm test can't succeed with the values, the notes
-// say this, too.
+// TestNotes: the chart's notes say how a user can see a refusal, or a warning in mode warn. If helm test can't succeed with the
+// values, the notes say this, too.
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	const says = "helm test fails with these values"
@@ -225,8 +225,8 @@ func TestNotes(t *testing.T) {
 	}
 }
 
-// TestNotesOnIAM: the notes show the policies of docs/iam, because a chart can't include these files. Placeholders
-// stand for the parts that depend on the account.
+// TestNotesOnIAM: if lookups in IAM are on, the notes show the same policies as docs/iam, because a chart can't include these
+// files. Placeholders stand for the parts that depend on the account. If lookups are off, the notes show no policy.
 func TestNotesOnIAM(t *testing.T) {
 	t.Parallel()
 	var want []any

@@ -16,8 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// TestEmergencyTexts: docs/how-to/when-nothing-answers.md has the API server's messages. The test replaces addresses
-// and ports, because they differ between clusters.
+// TestEmergencyTexts: docs/how-to/when-nothing-answers.md has the API server's messages about a webhook that doesn't answer. The
+// test replaces addresses, ports and the timeout, which differ from those of the page.
 func TestEmergencyTexts(t *testing.T) {
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {
@@ -43,7 +43,7 @@ func TestEmergencyTexts(t *testing.T) {
 			case tt.url != "":
 				configuration.Webhooks[0].ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &tt.url}
 			}
-			// A failed call lasts until its timeout of up to 5 s. So shorten the timeout.
+			// If the process does not answer, the API server waits for the timeout of 5 s, so shorten it.
 			for i := range configuration.Webhooks {
 				configuration.Webhooks[i].TimeoutSeconds = new(int32(1))
 			}
@@ -61,8 +61,8 @@ func TestEmergencyTexts(t *testing.T) {
 	}
 }
 
-// TestBackstopTexts: docs/how-to/when-nothing-answers.md has kubectl's messages about refusals by the backstop. The
-// page's commands to get around a refusal work.
+// TestBackstopTexts: docs/how-to/when-nothing-answers.md has kubectl's messages about refusals by the backstop. As the page says,
+// the bypass admits a deletion, and break-glass admits an edit.
 func TestBackstopTexts(t *testing.T) {
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
 	if err != nil {
@@ -99,14 +99,15 @@ func TestBackstopTexts(t *testing.T) {
 	}
 }
 
+// sameAddresses replaces the addresses and the timeout in a message by those of the page.
 func sameAddresses(text string) string {
 	text = regexp.MustCompile(`https://[^/]+/`).ReplaceAllString(text, "https://awsauth-guard.awsauth-guard.svc:443/")
 	text = regexp.MustCompile(`dial tcp \S+:\d+`).ReplaceAllString(text, "dial tcp 10.0.1.7:9443")
 	return strings.ReplaceAll(text, "timeout=1s", "timeout=5s")
 }
 
-// leadTo makes the webhooks' Service lead to a loopback address until the test ends. Without a cluster network, only
-// a Service of the type ExternalName can lead there.
+// leadTo makes the webhooks' Service lead to a loopback address until the test ends. There is no cluster network, so only a
+// Service of the type ExternalName can lead to this address.
 func leadTo(t *testing.T, c *admissionregistrationv1.ValidatingWebhookConfiguration, address string) {
 	t.Helper()
 	_, text, err := net.SplitHostPort(address)

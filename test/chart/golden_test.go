@@ -50,6 +50,7 @@ func golden(t *testing.T, path, got string) {
 	}
 }
 
+// TestGolden compares the rendered chart with the golden of each value set.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -89,7 +90,7 @@ func TestHelm4(t *testing.T) {
 	}
 }
 
-// TestGoldensHaveValues: every golden has a value set.
+// TestGoldensHaveValues: there is no golden without a value set.
 func TestGoldensHaveValues(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join("testdata", "golden", "*.yaml"))
@@ -103,7 +104,7 @@ func TestGoldensHaveValues(t *testing.T) {
 	}
 }
 
-// TestPromises: the objects of every value set have certain properties.
+// TestPromises checks the labels, the webhooks, the pods, the GuardConfig and the permissions of the objects of every value set.
 func TestPromises(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -119,6 +120,7 @@ func TestPromises(t *testing.T) {
 	}
 }
 
+// wantInstance checks that each object has the label of its release.
 func wantInstance(t *testing.T, objects []object) {
 	t.Helper()
 	for i := range objects {
@@ -129,7 +131,7 @@ func wantInstance(t *testing.T, objects []object) {
 	}
 }
 
-// wantWebhooks checks the fields of both webhooks. caBundle reports whether they must have a caBundle.
+// wantWebhooks checks the fields of both webhooks. They must have a caBundle if, and only if, caBundle is true.
 func wantWebhooks(t *testing.T, objects []object, caBundle bool) {
 	t.Helper()
 	webhooks := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, objects).Webhooks
@@ -200,8 +202,8 @@ func wantGuardConfig(t *testing.T, objects []object) {
 	}
 }
 
-// wantLeastPrivilege checks that each rule grants access only to named objects. It permits rules for Events and for
-// creating objects, because the API server can't limit these to names.
+// wantLeastPrivilege checks that each rule grants access only to named objects, and that no rule has an asterisk. It permits rules
+// to create objects, which RBAC can't limit to names, and to create and patch Events, whose names are not known in advance.
 func wantLeastPrivilege(t *testing.T, objects []object) {
 	t.Helper()
 	check := func(name string, rules []rbacv1.PolicyRule) {

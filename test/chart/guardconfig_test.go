@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/config"
 )
 
-// withGuardConfig renders the chart with a GuardConfig and returns the error of helm. text is JSON, or YAML on one
-// line.
+// withGuardConfig renders the chart with the value guardConfig and returns the error of helm. text is the value, as JSON or as
+// YAML on one line.
 func withGuardConfig(t *testing.T, text string) error {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "values.yaml")
@@ -134,8 +134,7 @@ func TestGuardConfigIsValidatedAlike(t *testing.T) {
 	}
 }
 
-// TestPrincipalKey: the chart computes the same key of a principal as the guard. The chart refuses two access entries
-// with the same key.
+// TestPrincipalKey: the chart refuses two access entries if, and only if, the guard computes the same key for their principals.
 func TestPrincipalKey(t *testing.T) {
 	t.Parallel()
 	const prefix = "arn:aws:iam::111122223333:"
@@ -159,7 +158,7 @@ func TestPrincipalKey(t *testing.T) {
 			err := withGuardConfig(t, fmt.Sprintf("{accessEntries: [%q, %q]}", a, b))
 			switch {
 			case err == nil && same:
-				t.Errorf("the guard's key is the same, %s, and the chart's is not", awsauth.PrincipalKey(a))
+				t.Errorf("the chart accepts both ARNs, although the guard has the same key %s for them", awsauth.PrincipalKey(a))
 			case err != nil && !same:
 				t.Error(err)
 			case err != nil:

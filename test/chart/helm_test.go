@@ -38,7 +38,7 @@ const (
 // program returns the path of a program of a tools module. It builds the program if Go's cache doesn't have it.
 type program func() (path string, err error)
 
-// helm3 merges changes on the client, and helm4 uses server-side apply.
+// helm3 and helm4 are the two versions of Helm. By default, Helm 3 merges changes on the client, and Helm 4 uses server-side apply.
 var (
 	helm3 = tool("helm")
 	helm4 = tool("helm4")
@@ -132,7 +132,7 @@ var apiTypes = map[schema.GroupVersionKind]func() any{
 	monitoringv1.SchemeGroupVersion.WithKind("ServiceMonitor"):                              func() any { return new(monitoringv1.ServiceMonitor) },
 }
 
-// ofOthers lists the API groups of custom resources that the chart uses and other software defines.
+// ofOthers lists the API groups of the chart's custom resources, which cert-manager and the Prometheus operator define.
 var ofOthers = []string{certmanagerv1.SchemeGroupVersion.Group, monitoringv1.SchemeGroupVersion.Group}
 
 // decode decodes the output of helm. It fails the test if a field is unknown, even if only its upper or lower case is

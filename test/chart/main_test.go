@@ -23,7 +23,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// guardConfig has the same protected principal as the value set ignore.
+// guardConfig protects one of the principals that the value set ignore protects.
 const guardConfig = `apiVersion: awsauth-guard.io/v1alpha1
 kind: GuardConfig
 protected:
@@ -108,7 +108,7 @@ func asUser(t *testing.T, user rest.ImpersonationConfig) *client {
 	return c
 }
 
-// awsAuth returns an aws-auth with the given mapRoles, after it has made the changes.
+// awsAuth returns an aws-auth with the given mapRoles, to which it applies the changes.
 func awsAuth(mapRoles string, changes ...func(*corev1.ConfigMap)) *corev1.ConfigMap {
 	cm := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "aws-auth"},
@@ -150,11 +150,11 @@ func notFoundIsFine(err error) error {
 	return err
 }
 
-// patience is ten times as long as the API server needs until a registration takes effect.
+// patience is the limit of waits. It is ten times as long as the API server needs until a webhook configuration takes effect.
 const patience = 30 * time.Second
 
-// eventually waits until check returns no error. It fails the test if that takes longer than patience. what is the
-// beginning of the message.
+// eventually waits until check returns no error. It fails the test if that takes longer than patience. The message begins with
+// what.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -164,7 +164,8 @@ func eventually(t *testing.T, what string, check func() error) {
 	}
 }
 
-// register registers the chart's webhooks at an address until the test ends.
+// register creates the chart's webhook configuration until the test ends. Its webhooks have a URL with the address. args are
+// arguments of helm template.
 func register(t *testing.T, address string, args ...string) {
 	t.Helper()
 	configuration := one[admissionregistrationv1.ValidatingWebhookConfiguration](t, render(t, "default", args...))
@@ -177,6 +178,8 @@ func register(t *testing.T, address string, args ...string) {
 	create(t, configuration)
 }
 
+// create creates a webhook configuration until the test ends. It waits until the API server calls the webhook and, at the end,
+// until the API server no longer calls it.
 func create(t *testing.T, configuration *admissionregistrationv1.ValidatingWebhookConfiguration) {
 	t.Helper()
 	configurations := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations()
@@ -187,13 +190,13 @@ func create(t *testing.T, configuration *admissionregistrationv1.ValidatingWebho
 		if err := configurations.Delete(context.Background(), configuration.Name, metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
 		}
-		settled(t, "the webhook is no longer asked", func(err error) bool { return err == nil || apierrors.IsAlreadyExists(err) })
+		settled(t, "the API server no longer calls the webhook", func(err error) bool { return err == nil || apierrors.IsAlreadyExists(err) })
 	})
-	settled(t, "the webhook is asked", func(err error) bool { return err != nil && !apierrors.IsAlreadyExists(err) })
+	settled(t, "the API server calls the webhook", func(err error) bool { return err != nil && !apierrors.IsAlreadyExists(err) })
 }
 
-// settled waits until a changed registration has taken effect. It tries to create a faulty aws-auth in a dry run,
-// until holds returns true for the result five times in a row.
+// settled waits until a change of a webhook configuration has taken effect. It tries to create a faulty aws-auth in a dry run,
+// until holds returns true for the API server's error five times in a row.
 func settled(t *testing.T, what string, holds func(error) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -220,12 +223,12 @@ func wantSays(t *testing.T, text string, want ...string) {
 	t.Helper()
 	for _, w := range want {
 		if !strings.Contains(text, w) {
-			t.Errorf("it says %q, and not %q", text, w)
+			t.Errorf("the text is %q, and lacks %q", text, w)
 		}
 	}
 }
 
-// list returns the names of the ConfigMaps in kube-system with a label.
+// list returns the sorted names of the ConfigMaps in kube-system that a label selector selects.
 func list(t *testing.T, selector string) []string {
 	t.Helper()
 	found, err := admin.CoreV1().ConfigMaps("kube-system").List(t.Context(), metav1.ListOptions{LabelSelector: selector})

@@ -48,8 +48,8 @@ func recorded() *metrics.Recorder {
 	return r
 }
 
-// webhookSeries returns the series of the webhook with the labels of a ServiceMonitor's target, and Prometheus's
-// series up.
+// webhookSeries returns the series of the webhook with the labels that Prometheus adds to a target of the ServiceMonitor, and
+// Prometheus's own series up.
 func webhookSeries(t *testing.T) []labels.Labels {
 	t.Helper()
 	families, err := recorded().Gatherer().Gather()
@@ -59,6 +59,7 @@ func webhookSeries(t *testing.T) []labels.Labels {
 	return append(seriesOf(families), labels.FromStrings(model.MetricNameLabel, "up", "job", release, "instance", "10.0.0.1:8080", "namespace", namespace, "pod", "a"))
 }
 
+// seriesOf returns the series of metrics, with the labels that Prometheus adds to a target.
 func seriesOf(families []*dto.MetricFamily) (series []labels.Labels) {
 	for _, family := range families {
 		for _, metric := range family.GetMetric() {
@@ -179,7 +180,7 @@ func wantQuery(t *testing.T, query string) {
 	})
 }
 
-// TestMissing: missing finds each kind of mistake in a selector, and accepts correct selectors.
+// TestMissing: missing finds a wrong name of a metric, a wrong label and a wrong value in a selector, and accepts correct selectors.
 func TestMissing(t *testing.T) {
 	t.Parallel()
 	series := webhookSeries(t)
@@ -296,7 +297,7 @@ func TestDashboard(t *testing.T) {
 	t.Parallel()
 	cm := named[corev1.ConfigMap](render(t, "default", "--set", "dashboard.enabled=true"), release+"-dashboard")
 	if cm == nil {
-		t.Fatal("there is none")
+		t.Fatal("the chart renders no dashboard")
 	}
 	if cm.Labels["grafana_dashboard"] != "1" {
 		t.Errorf("Grafana's sidecar does not find it by the labels %v", cm.Labels)
@@ -316,7 +317,7 @@ func TestDashboard(t *testing.T) {
 		for x := at.X; x < at.X+at.W; x++ {
 			for y := at.Y; y < at.Y+at.H; y++ {
 				if other := taken[[2]int{x, y}]; other != "" {
-					t.Fatalf("%q stands on %q", panel.Title, other)
+					t.Fatalf("the panel %q overlaps the panel %q", panel.Title, other)
 				}
 				taken[[2]int{x, y}] = panel.Title
 			}
@@ -332,8 +333,8 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// TestDashboardStats: a stat panel shows the current number as an integer, and is empty if no pod answers. Each query
-// selects the chosen clusters. The choice "all" includes series without the label cluster.
+// TestDashboardStats: a stat panel shows the current number as an integer, or a text if it has no value, as when no pod answers. Each
+// query selects the chosen clusters. The choice "all" includes series without the label cluster.
 func TestDashboardStats(t *testing.T) {
 	t.Parallel()
 	dashboard := readDashboard(t, named[corev1.ConfigMap](render(t, "default", "--set", "dashboard.enabled=true"), release+"-dashboard"))
@@ -344,7 +345,7 @@ func TestDashboardStats(t *testing.T) {
 		}
 	}
 	if all != ".*" {
-		t.Errorf("all clusters are %q", all)
+		t.Errorf("the choice of all clusters has the value %q, want .*", all)
 	}
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
@@ -353,12 +354,12 @@ func TestDashboardStats(t *testing.T) {
 			}
 			for _, s := range selectors(parsed(t, target.Expr)) {
 				if !slices.ContainsFunc(s.LabelMatchers, func(m *labels.Matcher) bool { return m.Name == "cluster" }) {
-					t.Errorf("%q asks for %s of every cluster", panel.Title, s)
+					t.Errorf("the query of %q does not select the chosen clusters: %s", panel.Title, s)
 				}
 			}
 		}
 		if defaults := panel.FieldConfig.Defaults; panel.Type == "stat" && (defaults.NoValue == "" || defaults.Decimals == nil || *defaults.Decimals != 0) {
-			t.Errorf("%q has the value %q where there is none, and decimals", panel.Title, defaults.NoValue)
+			t.Errorf("%q shows %q if it has no value, or does not show integers; want a text and 0 decimals", panel.Title, defaults.NoValue)
 		}
 	}
 }

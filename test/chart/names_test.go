@@ -9,8 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// TestNames: names that YAML would read as a boolean or a number stay text, because the chart quotes them. decode
-// fails the test if a field isn't text.
+// TestNames: names that YAML would read as a boolean or a number stay text, because the chart quotes them. decode fails the test
+// if the name isn't text. The Service has the expected name.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -19,19 +19,19 @@ func TestNames(t *testing.T) {
 			set                string
 			want               string // the Service's name; empty if the chart refuses the names
 		}{
-			"on":               {"on", "123", "nameOverride=on", "on"},
-			"null":             {"awsauth-guard", "1e3", "fullnameOverride=null-", ""},
-			"yes":              {"yes", "awsauth-guard", "fullnameOverride=yes", "yes"},
-			"a ServiceAccount": {"true", "0x1", "serviceAccount.name=123", "true-awsauth-guard"},
-			"another one":      {"off", "1", "serviceAccount.name=1e3", "off-awsauth-guard"},
-			"a number":         {"123", "08", "nameOverride=123,fullnameOverride=n", "n"},
-			"dots":             {"my.guard", "awsauth-guard", "nameOverride=guards", "my-guard-guards"},
+			"on":                         {"on", "123", "nameOverride=on", "on"},
+			"null":                       {"awsauth-guard", "1e3", "fullnameOverride=null-", ""},
+			"yes":                        {"yes", "awsauth-guard", "fullnameOverride=yes", "yes"},
+			"a ServiceAccount":           {"true", "0x1", "serviceAccount.name=123", "true-awsauth-guard"},
+			"an existing ServiceAccount": {"off", "1", "serviceAccount.name=1e3", "off-awsauth-guard"},
+			"a number":                   {"123", "08", "nameOverride=123,fullnameOverride=n", "n"},
+			"dots":                       {"my.guard", "awsauth-guard", "nameOverride=guards", "my-guard-guards"},
 		} {
 			t.Run(values+" "+name, func(t *testing.T) {
 				t.Parallel()
 				text, err := helm(t, "template", tt.release, chart, "--namespace", tt.namespace, "--kube-version", "1.36.3",
 					"--values", filepath.Join("testdata", "values", values+".yaml"),
-					"--set", fmt.Sprintf("serviceAccount.create=%t", name != "another one"), "--set-string", tt.set)
+					"--set", fmt.Sprintf("serviceAccount.create=%t", name != "an existing ServiceAccount"), "--set-string", tt.set)
 				if tt.want == "" {
 					if err == nil {
 						t.Error("accepted")
@@ -60,8 +60,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestServiceNames: the name of the Service is valid and leaves room for the suffixes that other objects add to it. A
-// Service's name begins with a letter and has no dots.
+// TestServiceNames: the name of the Service has at most 50 characters, so that other objects can add suffixes to it. It is valid:
+// a Service's name begins with a letter and has no dots. The chart refuses other names.
 func TestServiceNames(t *testing.T) {
 	t.Parallel()
 	const fifty = "a123456789-123456789-123456789-123456789-123456789"

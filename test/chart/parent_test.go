@@ -10,8 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestParentChart uses the chart as a dependency of another chart, under its own name and under an alias. A condition
-// enables each dependency.
+// TestParentChart uses the chart as a dependency of another chart, once under its own name and once under an alias. A condition
+// enables each of the two. Their Services select only their own pods.
 func TestParentChart(t *testing.T) {
 	t.Parallel()
 	parent := t.TempDir()

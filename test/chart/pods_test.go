@@ -17,6 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
+// wantPods checks the pods of the Deployment, and that the Service and the PodDisruptionBudget fit them.
 func wantPods(t *testing.T, objects []object) {
 	t.Helper()
 	deployment := one[appsv1.Deployment](t, objects)
@@ -42,7 +43,7 @@ func wantPods(t *testing.T, objects []object) {
 	}
 	update := deployment.Spec.Strategy.RollingUpdate
 	if away := update.MaxUnavailable.IntValue(); away > 0 && (!pod.Spec.HostNetwork || int(*deployment.Spec.Replicas) <= away) {
-		t.Errorf("an upgrade may leave no backend: %v of %d replicas", update.MaxUnavailable, *deployment.Spec.Replicas)
+		t.Errorf("during an upgrade, %v of %d replicas may be unavailable", update.MaxUnavailable, *deployment.Spec.Replicas)
 	}
 	budgets := find[policyv1.PodDisruptionBudget](objects)
 	if alone := *deployment.Spec.Replicas == 1; alone != (len(budgets) == 0) {
@@ -53,12 +54,12 @@ func wantPods(t *testing.T, objects []object) {
 	}
 	wantPorts(t, objects, container, wantFlags(t, container.Args))
 	if !*pod.Spec.AutomountServiceAccountToken {
-		t.Error("no token is mounted, and the API server is called")
+		t.Error("the pods have no token, which they need to call the API server")
 	}
 }
 
-// TestClientAuth: the webhook asks callers for a client certificate only if the values name CAs. The pod mounts only
-// the key of the ConfigMap or Secret with the CAs.
+// TestClientAuth: the webhook requires a client certificate only if the values name a ConfigMap or a Secret with CAs. The pod mounts
+// only the key with the CAs.
 func TestClientAuth(t *testing.T) {
 	t.Parallel()
 	items := []corev1.KeyToPath{{Key: "tls.crt", Path: "ca.crt"}}

@@ -24,7 +24,7 @@ const caName = release + "-ca"
 type installed struct {
 	*testing.T
 	helm program
-	// force has the options with which helm replaces every object.
+	// force has helm's options that replace every object, instead of patching it.
 	force []string
 }
 
@@ -51,14 +51,14 @@ func TestRelease(t *testing.T) {
 			// Force makes helm replace every object. The API server must not refuse this because of an immutable
 			// field.
 			r.forceEmptiesData()
-			r.deletedSecretStaysHelms()
+			r.deletedSecretStaysInRelease()
 			r.uninstall()
 		})
 	}
 }
 
-// TestModes: an upgrade can change the source of the certificates. Helm 4 uses server-side apply. It overwrites the
-// caBundle of the guard only with the option that docs/how-to/certificates.md names.
+// TestModes: an upgrade can change the source of the certificates. Helm 4 uses server-side apply, so it overwrites the caBundle that
+// the guard wrote only with the option that docs/how-to/certificates.md names.
 func TestModes(t *testing.T) {
 	bundle := filepath.Join(t.TempDir(), "ca.crt")
 	if err := os.WriteFile(bundle, cluster.Admin.CAData, 0o600); err != nil {
@@ -80,7 +80,7 @@ func TestModes(t *testing.T) {
 			if tt.more != nil {
 				_, err := tt.helm.run(t, cluster.Kubeconfig, append(toSecret, "--namespace", namespace)...)
 				if err == nil {
-					t.Fatal("it takes over a caBundle without being told to")
+					t.Fatal("without --force-conflicts, Helm 4 overwrites the caBundle that the guard wrote")
 				}
 				wantSays(t, err.Error(), ".clientConfig.caBundle")
 				wantOnPage(t, "../../docs/how-to/certificates.md", err.Error(), "Error: UPGRADE FAILED: ", `with "awsauth-guard"`)
@@ -118,9 +118,10 @@ func (r installed) run(args ...string) {
 	}
 }
 
+// settledRefusing waits until the API server refuses changes of aws-auth because no webhook answers.
 func (r installed) settledRefusing() {
 	r.Helper()
-	settled(r.T, "changes are refused", func(err error) bool { return err != nil && strings.Contains(err.Error(), "failed calling webhook") })
+	settled(r.T, "the API server refuses changes, because no webhook answers", func(err error) bool { return err != nil && strings.Contains(err.Error(), "failed calling webhook") })
 }
 
 // writeCAs writes the caBundle and the Secret with the CAs, as the leader does.
@@ -141,6 +142,7 @@ func (r installed) writeCAs(caBundle []byte) {
 	}
 }
 
+// wantBundles checks that each webhook has the caBundle.
 func (r installed) wantBundles(want []byte) {
 	r.Helper()
 	configuration, err := admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Get(r.Context(), release, metav1.GetOptions{})
@@ -154,7 +156,7 @@ func (r installed) wantBundles(want []byte) {
 	}
 }
 
-// upgradeKeepsCAs checks that an upgrade with other values keeps the CAs.
+// upgradeKeepsCAs checks that an upgrade applies other values, and keeps the caBundle and the data of the Secret with the CAs.
 func (r installed) upgradeKeepsCAs() {
 	r.Helper()
 	caBundle := cluster.Admin.CAData
@@ -168,16 +170,15 @@ func (r installed) upgradeKeepsCAs() {
 		r.Fatal(err)
 	}
 	if policy := *configuration.Webhooks[0].FailurePolicy; policy != "Ignore" {
-		r.Errorf("it fails with %s", policy)
+		r.Errorf("the failurePolicy is %s, want Ignore", policy)
 	}
 	if string(secret.Data["ca.crt"]) != "x" {
 		r.Error("the Secret has lost its data")
 	}
 }
 
-// upgradeRenames sets nameOverride to a part of the release's name, and then to another name. With the part, the
-// names of the objects and the selectors must stay the same, because the API server refuses a change of the
-// selectors.
+// upgradeRenames sets nameOverride to a part of the release's name, and to another name. With the part, the objects keep their
+// names, so their selectors must stay the same: the API server refuses a change of a Deployment's selector.
 func (r installed) upgradeRenames() {
 	r.Helper()
 	for override, name := range map[string]string{"guard": release, "other": release + "-other"} {
@@ -199,7 +200,7 @@ func (r installed) wantNoBackstop() {
 	r.Helper()
 	policies := admin.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings()
 	if _, err := policies.Get(r.Context(), release+"-backstop", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		r.Errorf("the backstop stays with failurePolicy Fail: %v", err)
+		r.Errorf("an upgrade to failurePolicy Fail does not delete the backstop: %v", err)
 	}
 }
 
@@ -239,14 +240,14 @@ func (r installed) forceEmptiesData() {
 			r.Fatal(err)
 		}
 		if !strings.Contains(string(text), "`helm upgrade --force` (Helm 4: `--force-replace`)") {
-			r.Errorf("docs/%s.md does not say what it costs", page)
+			r.Errorf("docs/%s.md does not warn of the option", page)
 		}
 	}
 }
 
-// deletedSecretStaysHelms deletes the Secret with the CAs, and creates it again as the leader does
-// (internal/servingcert). The next upgrade accepts the new Secret as a part of the release and keeps the CAs.
-func (r installed) deletedSecretStaysHelms() {
+// deletedSecretStaysInRelease deletes the Secret with the CAs, and creates it again as the leader does (internal/servingcert). The
+// next upgrade accepts the new Secret as a part of the release and keeps the CAs.
+func (r installed) deletedSecretStaysInRelease() {
 	r.Helper()
 	secrets := admin.CoreV1().Secrets(namespace)
 	r.writeCAs(cluster.Admin.CAData)
@@ -272,11 +273,12 @@ func (r installed) deletedSecretStaysHelms() {
 		r.Fatal(err)
 	}
 	if string(after.Data["ca.crt"]) != "x" || after.Labels["team"] != "security" {
-		r.Errorf("it has the labels %v and %d keys", after.Labels, len(after.Data))
+		r.Errorf("after the upgrade, the Secret has the labels %v and %d keys", after.Labels, len(after.Data))
 	}
 }
 
-// uninstall uninstalls the release, and checks that none of its objects remain.
+// uninstall uninstalls the release. It checks that the API server admits changes of aws-auth, and that no webhook configuration,
+// ClusterRole, Secret or Lease of the release remains.
 func (r installed) uninstall() {
 	r.Helper()
 	r.run("uninstall", release)

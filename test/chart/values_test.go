@@ -18,6 +18,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
+// TestLint: helm lint finds no fault in the chart with any value set.
 func TestLint(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
@@ -27,8 +28,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestKubeVersion: the chart can be installed on versions in the form of EKS. It can't be installed on versions
-// before 1.30.
+// TestKubeVersion: Helm renders the chart for Kubernetes 1.30 and later, also for a version in the form that EKS uses. For an earlier
+// version, it refuses the chart.
 func TestKubeVersion(t *testing.T) {
 	t.Parallel()
 	for version, supported := range map[string]bool{"1.30.0": true, "v1.30.14-eks-931bdca": true, "v1.36.3": true, "v1.29.15-eks-bc803b4": false} {
@@ -132,7 +133,7 @@ func TestBadValues(t *testing.T) {
 	}
 }
 
-// TestGoodValues sets valid values that look like wrong ones.
+// TestGoodValues: the chart accepts valid values that resemble wrong ones of TestBadValues.
 func TestGoodValues(t *testing.T) {
 	t.Parallel()
 	for _, set := range []string{
@@ -146,8 +147,8 @@ func TestGoodValues(t *testing.T) {
 	}
 }
 
-// TestGroupsInTheBackstop: the backstop has the exact name of a group, even if the name has every character that YAML
-// or CEL could misread.
+// TestGroupsInTheBackstop: the expression of the backstop has the exact name of a group, even if the name has characters that YAML or
+// CEL could misread.
 func TestGroupsInTheBackstop(t *testing.T) {
 	t.Parallel()
 	group := `"a\'{{b}}: #c\u00a0\u2028\u2029\U0001f600` + "`" + `"`
@@ -159,11 +160,12 @@ func TestGroupsInTheBackstop(t *testing.T) {
 	policy := one[admissionregistrationv1.ValidatingAdmissionPolicy](t, objects)
 	i := slices.IndexFunc(policy.Spec.Variables, func(v admissionregistrationv1.Variable) bool { return v.Name == "breakGlass" })
 	if want := string(text) + ".exists("; !strings.Contains(policy.Spec.Variables[i].Expression, want) {
-		t.Errorf("the group %s stands there as\n%s", want, policy.Spec.Variables[i].Expression)
+		t.Errorf("the expression does not contain %s:\n%s", want, policy.Spec.Variables[i].Expression)
 	}
 }
 
-// TestSeverityOff: the chart accepts off in every form. Helm's YAML reads off without quotes as false.
+// TestSeverityOff: the chart accepts the severity off with quotes, without quotes (which Helm's YAML reads as false), as false, and
+// from --set.
 func TestSeverityOff(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "values.yaml")
@@ -186,8 +188,8 @@ func TestSeverityOff(t *testing.T) {
 // newFields has the fields of the GuardConfig that the values of an older release may not have.
 var newFields = []string{"history", "iam", "restore", "selfTest"}
 
-// TestWithoutNewFields: if the values don't have a field of newFields, the guard uses its default. helm upgrade
-// --reuse-values after an older chart uses such values.
+// TestWithoutNewFields: if the values don't have a field of newFields, the guard uses the default of the field. After an older
+// chart, helm upgrade --reuse-values uses such values.
 func TestWithoutNewFields(t *testing.T) {
 	t.Parallel()
 	want := effective(t, render(t, "default"))
@@ -196,7 +198,7 @@ func TestWithoutNewFields(t *testing.T) {
 			t.Parallel()
 			objects := render(t, "default", "--set", "guardConfig."+field+"=null")
 			if text := named[corev1.ConfigMap](objects, release).Data["guardconfig.yaml"]; strings.Contains(text, "null") {
-				t.Errorf("a field is there without a value:\n%s", text)
+				t.Errorf("the GuardConfig has a field with the value null:\n%s", text)
 			}
 			if diff := cmp.Diff(want, effective(t, objects)); diff != "" {
 				t.Errorf("(-with it +without):\n%s", diff)
@@ -208,7 +210,7 @@ func TestWithoutNewFields(t *testing.T) {
 	}
 }
 
-// effective returns the effective GuardConfig of the rendered objects: with the defaults of the guard.
+// effective returns the rendered GuardConfig, in which the guard has set the defaults of the absent fields.
 func effective(t *testing.T, objects []object) string {
 	t.Helper()
 	c, err := config.Parse("guardconfig.yaml", []byte(named[corev1.ConfigMap](objects, release).Data["guardconfig.yaml"]))
@@ -222,8 +224,8 @@ func effective(t *testing.T, objects []object) string {
 	return string(text)
 }
 
-// TestSchemaOfGuardConfig: the schema of the chart's value guardConfig follows from the schema of the GuardConfig
-// file.
+// TestSchemaOfGuardConfig derives the schema of the chart's value guardConfig from the schema of the GuardConfig file, and compares
+// it with values.schema.json.
 func TestSchemaOfGuardConfig(t *testing.T) {
 	t.Parallel()
 	const path = chart + "/values.schema.json"
@@ -266,7 +268,7 @@ func unescaped(text string) string {
 	return strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(text)
 }
 
-// TestDefaults: the defaults in values.yaml are those of the guard.
+// TestDefaults: the defaults in values.yaml are the same as the guard's own defaults.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	got := effective(t, render(t, "default"))
@@ -297,7 +299,7 @@ func TestRightsOverAWSAuth(t *testing.T) {
 		for i := range objects {
 			role, ok := objects[i].Typed.(*rbacv1.Role)
 			if !ok || role.Namespace != "kube-system" || role.Name != release {
-				continue // a Role that is not the webhook's
+				continue // not the Role of the webhook in kube-system
 			}
 			for _, rule := range role.Rules {
 				for _, verb := range rule.Verbs {

@@ -13,8 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/helmtest"
 )
 
-// TestEnforceAndObserve: the chart's registration sends requests to the right webhook. The enforcing webhook refuses a bad
-// change, and the observing webhook only warns.
+// TestEnforceAndObserve: with the chart's webhook configuration, the API server calls the right webhook for each requester. The
+// enforcing webhook refuses a bad change. The observing webhook, for EKS and the bypass, only warns.
 func TestEnforceAndObserve(t *testing.T) {
 	register(t, webhook.Address)
 	for _, tt := range []struct {
@@ -82,12 +82,12 @@ func TestEnforceAndObserve(t *testing.T) {
 			t.Errorf("status %d: %s", status, said)
 		}
 		if status, said := runSelftest(t, "warn"); status != 1 {
-			t.Errorf("a guard that refuses passes for one in mode warn: %d, %s", status, said)
+			t.Errorf("helm test accepts a guard that refuses as one in mode warn: status %d, %s", status, said)
 		}
 	})
 }
 
-// runSelftest runs the program of the pod of helm test. It returns its exit status and its output.
+// runSelftest runs the program that the pod of helm test runs, and returns its exit status and output.
 func runSelftest(t *testing.T, mode string) (status int, said string) {
 	t.Helper()
 	var stdout, stderr strings.Builder
@@ -95,7 +95,8 @@ func runSelftest(t *testing.T, mode string) (status int, said string) {
 	return status, stdout.String() + stderr.String()
 }
 
-// wantOthersUntouched checks that the API server admits requests with every verb about other ConfigMaps of kube-system.
+// wantOthersUntouched checks that the API server admits create, update, delete and deletecollection of other ConfigMaps in
+// kube-system.
 func wantOthersUntouched(t *testing.T) {
 	t.Helper()
 	const label = "collection=others"
@@ -120,8 +121,8 @@ func wantOthersUntouched(t *testing.T) {
 	}
 }
 
-// TestDeleteEverything: the webhook refuses the deletion of a collection that includes aws-auth. The API server deletes the
-// objects in the order of their names, and stops at the first refusal.
+// TestDeleteEverything: if a client deletes all ConfigMaps of kube-system as a collection, the webhook refuses the deletion of
+// aws-auth. The API server deletes the objects in the order of their names, and stops at this refusal.
 func TestDeleteEverything(t *testing.T) {
 	register(t, webhook.Address)
 	store(t, awsAuth(adminEntry+nodeEntry))
@@ -146,8 +147,8 @@ func closedPort(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// TestNoPodAnswers: without an answer of the webhook, the API server refuses changes of aws-auth. It still admits changes
-// by EKS, changes through the bypass, and changes of other objects.
+// TestNoPodAnswers: if the webhook doesn't answer, the API server refuses changes of aws-auth. It still admits changes by EKS,
+// changes through the bypass, and changes of other objects. The self-test of helm test fails.
 func TestNoPodAnswers(t *testing.T) {
 	register(t, closedPort(t))
 	operator := as(t, "operator").CoreV1().ConfigMaps("kube-system")
@@ -169,7 +170,8 @@ func TestNoPodAnswers(t *testing.T) {
 	}
 }
 
-// TestOwnBypassGroup: another bypass group takes the place of the default group.
+// TestOwnBypassGroup: if the values set another bypass group, only its members can bypass the guard, and no longer those of the
+// default group.
 func TestOwnBypassGroup(t *testing.T) {
 	register(t, webhook.Address, "--set", "bypass.group=company:break-glass")
 	for group, admitted := range map[string]bool{"company:break-glass": true, "awsauth-guard:bypass": false} {
