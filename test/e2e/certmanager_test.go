@@ -39,7 +39,7 @@ func TestCertManager(t *testing.T) {
 		t.Run("uninstall", uninstall)
 }
 
-// renewLeaf renews the serving certificate.
+// renewLeaf makes cert-manager renew the serving certificate with another key. No review is lost.
 func renewLeaf(t *testing.T) {
 	pods := readyPods(t)
 	old := secretData(t.Context(), t, leafSecret)
@@ -53,7 +53,8 @@ func renewLeaf(t *testing.T) {
 	e.finishWithout("cert-manager renews the leaf")
 }
 
-// renewCA renews the CA, and then the serving certificate, which the new CA signs. The CA keeps its key.
+// renewCA makes cert-manager renew the certificate of the CA, which keeps its key, and then the serving certificate, which the new CA
+// signs. The caBundle has both certificates of the CA. No review is lost.
 func renewCA(t *testing.T) {
 	pods := readyPods(t)
 	oldCA, oldLeaf := secretData(t.Context(), t, caSecret), secretData(t.Context(), t, leafSecret)
@@ -121,7 +122,7 @@ func certManagerToSelfManaged(t *testing.T) {
 	e.finishWithout("cert-manager to self-managed")
 }
 
-// renew lets cert-manager issue a certificate again. It adds the condition Issuing to the status of the Certificate, as
+// renew makes cert-manager issue a certificate again. It adds the condition Issuing to the status of the Certificate, as
 // `cmctl renew` does.
 func renew(t *testing.T, certificate string) {
 	t.Helper()

@@ -46,8 +46,7 @@ func awsAuth() typedcorev1.ConfigMapInterface {
 	return admin.CoreV1().ConfigMaps(metav1.NamespaceSystem)
 }
 
-// isRefused checks in a dry run that the guard refuses an unreadable aws-auth. It returns an error if another program
-// refuses it, or if the API server admits it.
+// isRefused tries to write an unreadable aws-auth in a dry run. It returns an error unless the guard refuses the change.
 func isRefused(ctx context.Context) error {
 	_, err := awsAuth().Patch(ctx, "aws-auth", types.MergePatchType, []byte(unreadable), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 	switch {
@@ -59,7 +58,7 @@ func isRefused(ctx context.Context) error {
 	return err
 }
 
-// annotate makes a change that the API server must admit.
+// annotate sets an annotation of an aws-auth, which the guard must admit. client and n make each annotation different.
 func annotate(ctx context.Context, namespace string, client, n int) error {
 	annotation := fmt.Sprintf(`{"metadata":{"annotations":{"e2e.test/client-%d":"%d"}}}`, client, n)
 	_, err := admin.CoreV1().ConfigMaps(namespace).Patch(ctx, "aws-auth", types.MergePatchType, []byte(annotation), metav1.PatchOptions{})
@@ -111,7 +110,7 @@ func edit(t *testing.T) *editor {
 	})
 }
 
-// editBy starts the clients. Each calls once in every interval.
+// editBy starts the clients. In each interval, each client calls the function once, with the client's number and the call's number.
 func editBy(t *testing.T, clients int, every time.Duration, once func(ctx context.Context, client, n int) error) *editor {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -149,6 +148,7 @@ func (e *editor) count(ctx context.Context, began time.Time, err error) {
 	}
 }
 
+// end stops the clients, and waits until they have stopped.
 func (e *editor) end() {
 	e.cancel()
 	e.done.Wait()
@@ -163,7 +163,7 @@ func (e *editor) more(n int) {
 		return e.edits
 	}
 	want := have() + n
-	eventually(e.t, late, "the clients go on", func(context.Context) error {
+	eventually(e.t, late, "the clients make more edits", func(context.Context) error {
 		if have() < want {
 			return fmt.Errorf("%d edits of %d", have(), want)
 		}

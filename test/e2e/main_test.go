@@ -40,7 +40,7 @@ var (
 	image       = os.Getenv("E2E_IMAGE")
 )
 
-// Limits of waits. The usual wait is much shorter than soon or late. A wait that takes longer is a failure.
+// Limits of waits. A wait that takes longer fails its test. The usual wait is much shorter.
 const (
 	soon = 30 * time.Second
 	late = 3 * time.Minute
@@ -55,6 +55,7 @@ var (
 	figures     []string
 )
 
+// figure adds a line to figures.
 func figure(format string, args ...any) {
 	figuresLock.Lock()
 	defer figuresLock.Unlock()
@@ -146,7 +147,7 @@ func helm(t *testing.T, args ...string) string {
 	return out
 }
 
-// describe logs the state of the pods.
+// describe logs the state of the pods, the Events in their namespace, and the end of their logs.
 func describe(t *testing.T) {
 	t.Helper()
 	for _, args := range [][]string{

@@ -52,9 +52,9 @@ func toSecret(t *testing.T) {
 	e.finishWithout("certs.mode secret, its CA alone")
 }
 
-// toSelfManaged changes certs.mode back to self-managed. The caBundle is empty until the first new pod has written
-// it. With failurePolicy Ignore, the API server admits every edit during this time, even those that the guard would
-// refuse.
+// toSelfManaged changes certs.mode back to self-managed. The caBundle is empty until the first new pod has written it. During this
+// time, with failurePolicy Ignore, the API server admits every edit, even those that the guard would refuse. At the end,
+// toSelfManaged sets failurePolicy Fail again, without a lost review.
 func toSelfManaged(t *testing.T) {
 	before := readyPods(t)
 	e := edit(t)

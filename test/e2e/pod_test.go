@@ -25,8 +25,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// kill ends a pod's process by SIGKILL. If it can't, because the process runs on another machine or as another user,
-// it deletes the pod without a grace period. The API server then knows of the end earlier.
+// kill ends a pod's process with SIGKILL. If the process runs on another machine or as another user, kill deletes the pod without a
+// grace period instead. Then the API server learns earlier that the pod has ended.
 func kill(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	err := errors.New("it runs on another machine")
@@ -36,7 +36,7 @@ func kill(t *testing.T, pod *corev1.Pod) {
 	if err == nil {
 		return
 	}
-	t.Logf("%s is removed, and not killed: %v", pod.Name, err)
+	t.Logf("cannot kill the process of %s, so delete the pod: %v", pod.Name, err)
 	kubectl(t, "delete", "pod", pod.Name, "--namespace", pod.Namespace, "--grace-period=0", "--force")
 }
 
@@ -122,15 +122,14 @@ func wantServing(t *testing.T, pods []corev1.Pod, certificate []byte) {
 		eventually(t, late, "each pod has the new certificate", func(context.Context) error {
 			touch(t, &pods[i]) // otherwise the kubelet updates the file up to two minutes later
 			if serving(t, &pods[i]) != fingerprint(block.Bytes) {
-				return fmt.Errorf("%s serves another one", pods[i].Name)
+				return fmt.Errorf("%s serves another certificate", pods[i].Name)
 			}
 			return nil
 		})
 	}
 }
 
-// startTime returns how long a pod took to start: from the first line of its log to the line that says that the pod
-// serves reviews.
+// startTime returns the time from the first line of a pod's log to the line that says that the pod serves reviews.
 func startTime(t *testing.T, pod string) time.Duration {
 	t.Helper()
 	var started time.Time

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestPrometheusProgram: prometheus.sh finds an earlier download without network. In CI, a failed download is an
-// error, so that CI never leaves TestPrometheus out. This test needs no cluster, so the file has no build tag.
+// TestPrometheusProgram: prometheus.sh downloads Prometheus, and later finds it without network. If the download fails, the script
+// prints no path, so TestPrometheus is skipped. In CI, the script fails instead. The test needs no cluster, so the file has no build
+// tag.
 func TestPrometheusProgram(t *testing.T) {
 	t.Parallel()
 	const works, fails = ": >prometheus_0_all.deb", "echo no network >&2; exit 100"
@@ -43,10 +44,10 @@ func TestPrometheusProgram(t *testing.T) {
 		}
 		program := strings.TrimSpace(string(out))
 		if !strings.HasSuffix(program, tt.program) || (program == "") != (tt.program == "") {
-			t.Errorf("%s: it prints %q, want …%s", tt.name, program, tt.program)
+			t.Errorf("%s: prometheus.sh prints %q, want a path that ends with %q", tt.name, program, tt.program)
 		}
 		if !strings.Contains(said.String(), tt.said) || tt.said == "" && said.Len() > 0 {
-			t.Errorf("%s: it says %q, want %q", tt.name, &said, tt.said)
+			t.Errorf("%s: the stderr of prometheus.sh is %q, want %q", tt.name, &said, tt.said)
 		}
 	}
 }

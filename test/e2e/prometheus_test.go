@@ -40,9 +40,9 @@ func TestPrometheus(t *testing.T) {
 	}
 	p := startPrometheus(t, program, targets)
 	p.wantTargets(t, replicas)
-	p.wantPeace(t)
+	p.wantNoAlert(t)
 
-	// After this change, the API server no longer calls the webhooks for kube-system.
+	// After this change, the API server no longer calls the enforcing webhook for kube-system.
 	const selected = "/webhooks/0/namespaceSelector/matchLabels/e2e.test~1none"
 	configure := func(patch string) {
 		kubectl(t, "patch", "validatingwebhookconfiguration", release, "--type", "json", "--patch", patch)
@@ -54,7 +54,7 @@ func TestPrometheus(t *testing.T) {
 	p.wantAlert(t, "AwsAuthGuardNotEnforced", "firing")
 	figure("%-34s %.1f s", "  selector to firing alert", time.Since(started).Seconds())
 	configure(`[{"op": "remove", "path": "` + selected + `"}]`)
-	p.wantPeace(t, "AwsAuthGuardNotEnforced")
+	p.wantNoAlert(t, "AwsAuthGuardNotEnforced")
 
 	// After this deletion, no webhook reviews the edit that removes a protected admin.
 	kubectl(t, "delete", "validatingwebhookconfiguration", release)
@@ -103,7 +103,7 @@ type prometheus struct {
 	log string // the path of the log
 }
 
-// startPrometheus starts a Prometheus with the chart's rules. It ends with the test.
+// startPrometheus starts a Prometheus that evaluates the chart's rules, until the test ends.
 func startPrometheus(t *testing.T, program string, targets []target) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
@@ -246,9 +246,9 @@ func (p *prometheus) alerting(ctx context.Context) (list []string, evaluated tim
 	return list, evaluated, err
 }
 
-// wantPeace waits until no alert has been pending or firing for 20 seconds. Meanwhile, it reports an error for each
+// wantNoAlert waits until no alert has been pending or firing for 20 seconds. Meanwhile, it reports an error for each
 // firing alert that is not in before.
-func (p *prometheus) wantPeace(t *testing.T, before ...string) {
+func (p *prometheus) wantNoAlert(t *testing.T, before ...string) {
 	t.Helper()
 	var since time.Time
 	eventually(t, late, "no alert fires for 20 s", func(ctx context.Context) error {
@@ -268,7 +268,7 @@ func (p *prometheus) wantPeace(t *testing.T, before ...string) {
 			since = evaluated
 		}
 		if evaluated.Sub(since) < 20*time.Second {
-			return fmt.Errorf("none for %s", evaluated.Sub(since))
+			return fmt.Errorf("no alert for %s so far", evaluated.Sub(since))
 		}
 		return nil
 	})

@@ -20,11 +20,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 )
 
-// turn is a lock for tests that edit kube-system/aws-auth. alone takes it.
+// turn is a lock, because only one test at a time may edit kube-system/aws-auth. alone locks it.
 var turn sync.Mutex
 
-// alone begins a test that edits kube-system/aws-auth. It waits until no other such test runs, and then removes the
-// release. TestRotateCA runs at the same time, because it waits for minutes.
+// alone begins a test that edits kube-system/aws-auth. It waits until no other such test runs, and then removes the release.
+// TestRotateCA, which waits for minutes, may run at the same time.
 func alone(t *testing.T) {
 	t.Helper()
 	t.Parallel()

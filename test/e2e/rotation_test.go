@@ -15,12 +15,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// rotating is the name of TestRotateCA's release and of its namespace. For this release, the API server calls the
-// webhooks for an aws-auth in this namespace and not in kube-system. So the tests of the other release don't disturb
-// TestRotateCA.
+// rotating is the name of TestRotateCA's release and of its namespace. For this release, the API server calls the webhooks for an
+// aws-auth in this namespace, and not for that in kube-system. So TestRotateCA can run at the same time as the other tests.
 const rotating = release + "-rotation"
 
-// retired is the longest time of a rotation. For five minutes of it, the caBundle also has the old CA.
+// retired is the limit of the wait for the end of a rotation. The old CA stays in the caBundle for five minutes.
 const retired = 10 * time.Minute
 
 // TestRotateCA rotates the CA while a client edits an aws-auth. It waits until the caBundle no longer has the old CA.
@@ -41,7 +40,7 @@ func TestRotateCA(t *testing.T) {
 	asked := time.Now()
 
 	var now []byte
-	eventually(t, late, "another CA is in use", func(ctx context.Context) error {
+	eventually(t, late, "the Secret has a new CA, and the old CA as the previous one", func(ctx context.Context) error {
 		secret := rotatingSecret(ctx, t)
 		if now = secret["ca.crt"]; len(now) == 0 || bytes.Equal(now, old) || !bytes.Contains(secret["previous.crt"], old) {
 			return errors.New("the Secret has the old CA")
@@ -78,13 +77,13 @@ func TestRotateCA(t *testing.T) {
 	figure("%-34s %.0f s", "rotation, old CA gone after", time.Since(asked).Seconds())
 	e.finishWithout("rotation of the CA to its end")
 
-	// The pods answered a review of every edit.
+	// The pods answered at least one review for each edit, so the API server called them.
 	reviews := 0.0
 	for i := range pods {
 		reviews += skipped(t, &pods[i])
 	}
 	if reviews < float64(e.edits) {
-		t.Errorf("the pods have evaluated %v reviews of %d edits", reviews, e.edits)
+		t.Errorf("the pods answered %v reviews of %d edits, want at least as many reviews", reviews, e.edits)
 	}
 }
 
@@ -119,7 +118,7 @@ func installRotating(t *testing.T) []corev1.Pod {
 	kubectl(t, "create", "namespace", rotating)
 	apply(t, manifest)
 	kubectl(t, "rollout", "status", "deployment", rotating, "--namespace", rotating, "--timeout", late.String())
-	eventually(t, soon, "the API server asks the pods", func(ctx context.Context) error {
+	eventually(t, soon, "the API server admits the creation of aws-auth", func(ctx context.Context) error {
 		stored := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"}}
 		_, err := admin.CoreV1().ConfigMaps(rotating).Create(ctx, stored, metav1.CreateOptions{})
 		return err

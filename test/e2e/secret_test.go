@@ -45,8 +45,8 @@ func TestSecretAndIgnore(t *testing.T) {
 		t.Run("uninstall", uninstall)
 }
 
-// backstoppedEdits checks that the guard refuses edits. The backstop refuses a deletion, because the API server
-// evaluates policies before it calls webhooks.
+// backstoppedEdits is like edits, for a release with the backstop. The guard refuses an edit. The backstop refuses a deletion, because
+// the API server evaluates policies before it calls webhooks.
 func backstoppedEdits(t *testing.T) {
 	kubectl(t, "annotate", "configmap", "aws-auth", "-n", "kube-system", "e2e.test/note=harmless")
 	kubectlFails(t, refusal, "patch", "configmap", "aws-auth", "-n", "kube-system", "--type", "merge", "--patch", unreadable)
@@ -54,8 +54,8 @@ func backstoppedEdits(t *testing.T) {
 	otherConfigMaps(t)
 }
 
-// rotateLeaf writes a new certificate of the same CA into the Secret while a client edits aws-auth. It waits until
-// every pod serves the certificate. No review is lost.
+// rotateLeaf writes a new serving certificate of the same CA into the Secret while a client edits aws-auth. It waits until every pod
+// serves the certificate. No review is lost.
 func rotateLeaf(t *testing.T, ca *authority) {
 	t.Helper()
 	pods := readyPods(t)
@@ -69,8 +69,8 @@ func rotateLeaf(t *testing.T, ca *authority) {
 	e.finishWithout("rotation of the leaf in a Secret")
 }
 
-// backstop checks the changes of a cluster without pods of the webhook: the backstop refuses some, and the API server
-// admits all others.
+// backstop makes changes in a cluster without pods of the webhook. The backstop refuses the most harmful ones, and the API server
+// admits all others, even a text that the authenticator can't parse.
 func backstop(t *testing.T) {
 	kubectl(t, "scale", "deployment", release, "--namespace", namespace, "--replicas=0")
 	eventually(t, late, "no pod answers", func(ctx context.Context) error {

@@ -23,7 +23,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestSelfManaged installs a release with the chart's defaults: certs.mode self-managed and failurePolicy Fail.
+// TestSelfManaged installs a release with the chart's defaults, such as certs.mode self-managed and failurePolicy Fail. Then it
+// upgrades the release, and ends its pods in several ways.
 func TestSelfManaged(t *testing.T) {
 	alone(t)
 	_ = t.Run("install", func(t *testing.T) { install(t, "self-managed") }) &&
@@ -40,7 +41,7 @@ func TestSelfManaged(t *testing.T) {
 		t.Run("uninstall", uninstall)
 }
 
-// edits makes changes with kubectl, as users do.
+// edits makes changes with kubectl, as users do. The guard admits a harmless change, and refuses harmful changes and a deletion.
 func edits(t *testing.T) {
 	kubectl(t, "annotate", "configmap", "aws-auth", "-n", "kube-system", "e2e.test/note=harmless")
 	kubectlFails(t, "[assumed-role-arn]", "patch", "configmap", "aws-auth", "-n", "kube-system", "--type", "merge", "--patch",
@@ -69,6 +70,7 @@ func otherConfigMaps(t *testing.T) {
 	}
 }
 
+// helmTest checks that helm test succeeds, and leaves no objects.
 func helmTest(t *testing.T) {
 	out := helm(t, "test", release, "--timeout", "2m")
 	if want := "ok: the guard refused an unparsable aws-auth"; !strings.Contains(out, want) {
@@ -83,7 +85,7 @@ func helmTest(t *testing.T) {
 // maxMemory is the largest permitted memory of a pod, in bytes. It holds with all features enabled and 100 entries.
 const maxMemory = 64 << 20
 
-// memory prints the memory and the start time of each pod. It reports an error if a pod uses more than maxMemory.
+// memory prints the start time and the memory of each pod. It reports an error if a pod uses more than maxMemory.
 func memory(t *testing.T) {
 	t.Helper()
 	for _, pod := range readyPods(t) {
@@ -95,13 +97,13 @@ func memory(t *testing.T) {
 		}
 		figure("%-34s %.1f MiB", "resident memory of a pod", bytes/(1<<20))
 		if bytes > maxMemory {
-			t.Errorf("%s has %.0f MiB in memory, and %d are promised", pod.Name, bytes/(1<<20), maxMemory>>20)
+			t.Errorf("%s uses %.0f MiB of memory, want at most %d", pod.Name, bytes/(1<<20), maxMemory>>20)
 		}
 	}
 }
 
-// everything measures the memory of the pods with all features enabled, while clients edit an aws-auth of 100
-// entries. The pods call AWS, which doesn't answer.
+// everything enables all features. It measures the memory of the pods after clients have edited an aws-auth of 100 entries, and
+// tests restores. The pods call IAM, which doesn't answer. At the end, it disables the features again.
 func everything(t *testing.T) {
 	upgrade(t, "--set", "guardConfig.iam.mode=warn,guardConfig.selfTest.enabled=true,guardConfig.restore.enabled=true,podAnnotations.everything=on")
 	hundred := good()
@@ -124,8 +126,8 @@ func everything(t *testing.T) {
 	upgrade(t)
 }
 
-// restores removes all entries from aws-auth through the bypass. The guard restores them within 15 s. It doesn't
-// restore them if the same edit breaks the glass.
+// restores removes all entries from aws-auth through the bypass. The guard restores them within 15 s. If the same edit sets the
+// break-glass annotation, the guard doesn't restore them for 12 s.
 func restores(t *testing.T) {
 	t.Helper()
 	empty := func(annotations string) {
@@ -191,6 +193,7 @@ func killOne(t *testing.T) {
 	}
 }
 
+// rollingUpgrade replaces the pods by an upgrade while a client edits aws-auth. No review is lost.
 func rollingUpgrade(t *testing.T) {
 	before := readyPods(t)
 	e := edit(t)
@@ -234,7 +237,7 @@ func drain(t *testing.T) {
 	e.finishWithout("drain")
 }
 
-// upgradeForce replaces the webhook configuration by one without a caBundle. Meanwhile, the API server admits no
+// upgradeForce makes Helm replace the webhook configuration by one without a caBundle. Meanwhile, the API server admits no
 // change without a review. The leader writes the caBundle again within five seconds. The leader is new, because drain
 // ended the pod of the previous leader.
 func upgradeForce(t *testing.T) {
@@ -248,7 +251,7 @@ func upgradeForce(t *testing.T) {
 	e.more(300)
 	e.settle()
 	if !emptied() {
-		t.Error("the caBundle was never absent, so that there was nothing to write again")
+		t.Error("no webhook was without a caBundle, so the leader had nothing to write again")
 	}
 	lost := e.finish("helm upgrade --force")
 	for _, l := range lost {
@@ -312,11 +315,12 @@ func killBoth(t *testing.T) {
 	readyPods(t)
 }
 
-// noPod runs the commands of docs/how-to/when-nothing-answers.md in a cluster without pods of the webhook.
+// noPod checks docs/how-to/when-nothing-answers.md in a cluster without pods of the webhook: the page has kubectl's message, EKS and
+// the bypass can still change aws-auth, and all users can change other ConfigMaps.
 func noPod(t *testing.T) {
 	kubectl(t, "scale", "deployment", release, "--namespace", namespace, "--replicas=0")
 	annotate := []string{"annotate", "--overwrite", "configmap", "aws-auth", "-n", "kube-system"}
-	eventually(t, late, "kubectl says what people look for in docs/how-to/when-nothing-answers.md", func(context.Context) error {
+	eventually(t, late, "kubectl prints a message of docs/how-to/when-nothing-answers.md", func(context.Context) error {
 		return said(t, append(annotate, "e2e.test/note=harmless")...)
 	})
 	kubectlFails(t, unanswered, "delete", "configmap", "aws-auth", "-n", "kube-system")
@@ -343,9 +347,9 @@ func noPod(t *testing.T) {
 // unanswered is a part of the API server's error about a review that the guard doesn't answer.
 const unanswered = `failed calling webhook "aws-auth.awsauth-guard.io"`
 
-// said runs a kubectl command that must fail because the webhook doesn't answer. It returns an error if the command
-// succeeds or fails for another reason. It also returns one if docs/how-to/when-nothing-answers.md doesn't have
-// kubectl's message, with another address.
+// said runs a kubectl command that must fail because the webhook doesn't answer. It returns an error if the command succeeds or
+// fails for another reason, or if docs/how-to/when-nothing-answers.md doesn't have kubectl's message. It ignores the address in the
+// message.
 func said(t *testing.T, args ...string) error {
 	t.Helper()
 	page, err := os.ReadFile("../../docs/how-to/when-nothing-answers.md")
@@ -355,7 +359,7 @@ func said(t *testing.T, args ...string) error {
 	_, err = run(t, "", kubectlPath, args...)
 	switch {
 	case err == nil:
-		return errors.New("it is admitted")
+		return errors.New("the API server admits the change")
 	case !strings.Contains(err.Error(), unanswered):
 		return err
 	}
@@ -390,7 +394,7 @@ func uninstall(t *testing.T) {
 		}
 	}
 	figure("%-34s %5d edits in %5.1f s, %d refused without a review, within %.2f s", "helm uninstall", e.edits, time.Since(e.started).Seconds(), len(refused), window(refused).Seconds())
-	eventually(t, soon, "the API server has noticed", func(ctx context.Context) error {
+	eventually(t, soon, "the API server calls no webhook any more", func(ctx context.Context) error {
 		_, err1 := awsAuth().Patch(ctx, "aws-auth", types.MergePatchType, []byte(unreadable), metav1.PatchOptions{})
 		return errors.Join(err1, awsAuth().Delete(ctx, "aws-auth", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}))
 	})
