@@ -2,6 +2,7 @@ package documents_test
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -37,8 +38,8 @@ func anchor(title string) string {
 	return b.String()
 }
 
-// anchors returns the fragments of a page's headings. If headings have the same words, the second has the suffix -1,
-// the third -2.
+// anchors returns the fragments of a page's headings. If several headings have the same words, the fragment of the second ends with
+// -1, that of the third with -2.
 func anchors(p *page) (list []string) {
 	inCode := false
 	for _, line := range p.lines {
@@ -59,7 +60,7 @@ func anchors(p *page) (list []string) {
 	return list
 }
 
-// resolve returns why a link in a file leads nowhere, or "" if the link is right.
+// resolve returns the reason why a link in a file leads to no file or heading, or "" if the link is right.
 func resolve(t *testing.T, from, target string) string {
 	t.Helper()
 	file, fragment, _ := strings.Cut(target, "#")
@@ -100,18 +101,23 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestLinksInCode: the pages that code, chart and workflows name exist. They name pages by address or by path.
+// TestLinksInCode: the pages exist that the code, the chart and the workflows name by their address on GitHub or by their path.
 func TestLinksInCode(t *testing.T) {
 	t.Parallel()
-	for _, name := range files(t, func(name string) bool {
+	names := files(t, func(name string) bool {
 		return slices.Contains([]string{".go", ".yaml", ".tpl", ".txt", ".gotmpl", ".json", ".md", ".sh"}, filepath.Ext(name)) || name == "Makefile"
-	}) {
+	})
+	workflows, err := fs.Glob(os.DirFS(root), ".github/workflows/*.yaml") // files leaves out hidden folders
+	if err != nil || len(workflows) == 0 {
+		t.Fatalf("found no workflows: %v", err)
+	}
+	for _, name := range append(names, workflows...) {
 		text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, match := range published.FindAllStringSubmatch(string(text), -1) {
-			// A template's {{ … }}, a format verb or a string that ends with a slash is only a part of the address.
+			// Leave out an address that is incomplete: it has a template's {{ … }} or a format verb, or ends with a slash.
 			if target := match[1] + match[2]; !strings.ContainsAny(target, "{}%$") && !strings.HasSuffix(target, "/") {
 				if problem := resolve(t, ".", target); problem != "" {
 					t.Errorf("%s: %s: %s", name, match[0], problem)
@@ -126,7 +132,7 @@ func TestLinksInCode(t *testing.T) {
 	}
 }
 
-// TestIndex: docs/README.md lists every page below docs, except the pages about single rules.
+// TestIndex: docs/README.md links to every page below docs, except the pages about single rules.
 func TestIndex(t *testing.T) {
 	t.Parallel()
 	index := strings.Join(readPage(t, "docs/README.md").lines, "\n")
