@@ -24,15 +24,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 	"github.com/awsauth-guard/awsauth-guard/internal/history"
 
-	// The webhook, the plugin and the demo are programs that the tests build. With their packages imported here, a change
-	// of them makes the cached result of a test out of date.
+	// The tests build the webhook, the plugin and the demo as programs. These imports make Go's cache of test results depend on
+	// the packages of the programs.
 	_ "github.com/awsauth-guard/awsauth-guard/internal/cli"
 	_ "github.com/awsauth-guard/awsauth-guard/internal/server"
 	"github.com/awsauth-guard/awsauth-guard/test/controlplane"
 	"github.com/awsauth-guard/awsauth-guard/test/recording"
 )
 
-// The markers of the blocks whose commands this package runs. The commands run in a folder with examples.
+// The markers of the blocks whose commands this package runs, in a folder with a copy of examples.
 const (
 	runLocal   = "run"             // without a cluster
 	runCluster = "run: in cluster" // with a cluster in which install has installed the guard
@@ -56,8 +56,8 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// TestDemo runs the program of make demo with KEEP=1, and then the pages' commands that need its cluster. The output of the
-// program agrees with the recording in the pages.
+// TestDemo runs the program of make demo with KEEP=1, and then the commands of the pages that need its cluster. It also compares the
+// output of the program with the recording that the pages show.
 func TestDemo(t *testing.T) {
 	assets, err := controlplane.Assets(t.Context())
 	if err != nil {
@@ -166,9 +166,9 @@ func TestInCluster(t *testing.T) {
 			install(t, client, cluster, webhook, string(guardConfig))
 			hold(t, p, runCluster, &shell{
 				dir: copyExamples(t), path: path,
-				// kubectl edit changes a username with this command.
+				// KUBE_EDITOR stands in for a user who changes a username with kubectl edit.
 				variables: []string{"KUBECONFIG=" + cluster.Kubeconfig, "KUBE_EDITOR=sed -i s/bob$/robert/"},
-				// The pages use kubectl port-forward to these addresses.
+				// On the pages, kubectl port-forward leads to the webhook at these addresses.
 				replace: strings.NewReplacer("localhost:8080", address(t, webhook.Metrics), "localhost:8081", address(t, webhook.Ready)),
 			})
 		})
@@ -185,9 +185,9 @@ func address(t *testing.T, text string) string {
 	return u.Host
 }
 
-// install sets up the cluster as the chart does with examples/guard.yaml. But the webhook is a process beside the API
-// server and not a pod. The stored aws-auth is examples/aws-auth.yaml, and the history has two versions. install first
-// deletes the objects of an earlier page.
+// install sets up the cluster as the chart does with examples/guard.yaml, except that the webhook is a process beside the API server
+// and not a pod. The stored aws-auth is examples/aws-auth.yaml, and the history has two versions. install first deletes the objects
+// of an earlier page.
 func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.ControlPlane, webhook *controlplane.Webhook, guardConfig string) {
 	t.Helper()
 	ctx := t.Context()
@@ -221,7 +221,7 @@ func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.Co
 			t.Fatal(err)
 		}
 	}
-	observeByService(t, client)
+	registerService(t, client)
 	apply := exec.CommandContext(ctx, cluster.Kubectl(), "apply", "-f", filepath.Join(root, "examples", "aws-auth.yaml"))
 	apply.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig)
 	if out, err := apply.CombinedOutput(); err != nil {
@@ -230,9 +230,9 @@ func install(t *testing.T, client kubernetes.Interface, cluster *controlplane.Co
 	keepVersions(t, client)
 }
 
-// observeByService registers a webhook that names the guard's Service. No request matches this webhook. kubectl awsauth
-// finds the namespace of the guard by it.
-func observeByService(t *testing.T, client kubernetes.Interface) {
+// registerService registers a webhook that names the guard's Service, by which kubectl awsauth finds the namespace of the guard. No
+// request matches this webhook.
+func registerService(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
 	none := admissionregistrationv1.SideEffectClassNone
 	_, err := client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{

@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/test/markdown"
 )
 
-// TestFlags: docs/reference/webhook.md has the flags of the webhook.
+// TestFlags: docs/reference/webhook.md has the table of the webhook's flags.
 func TestFlags(t *testing.T) {
 	t.Parallel()
 	flags := pflag.NewFlagSet("webhook", pflag.ContinueOnError)
@@ -41,7 +41,8 @@ func TestFlags(t *testing.T) {
 	markdown.Hold(t, filepath.Join(root, "docs", "reference", "webhook.md"), "flags", b.String())
 }
 
-// TestCommands: docs/reference/commands.md has the help of every command.
+// TestCommands: docs/reference/commands.md has the help of every command of kubectl awsauth, except config, which only contains
+// config check.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
@@ -70,8 +71,8 @@ type node struct {
 	PatternProperties    map[string]*node `json:"patternProperties"`
 }
 
-// TestGuardConfig: docs/reference/guardconfig.md has the fields of a GuardConfig. The test reads them from the schema
-// that internal/config writes.
+// TestGuardConfig: docs/reference/guardconfig.md has the table of the fields of a GuardConfig. The test reads them from the schema
+// that a test of internal/config writes.
 func TestGuardConfig(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(root, "docs", "guardconfig.schema.json"))
@@ -88,7 +89,8 @@ func TestGuardConfig(t *testing.T) {
 	markdown.Hold(t, filepath.Join(root, "docs", "reference", "guardconfig.md"), "fields", b.String())
 }
 
-// writeFields writes a row for each field below a node. All rules have one row, although each rule is a field.
+// writeFields writes a row of the table for each field below a node. It writes one row for the field rules, and no row for the
+// fields below it, which are the rules.
 func writeFields(b *strings.Builder, path string, n *node) {
 	for _, name := range slices.Sorted(maps.Keys(n.Properties)) {
 		of := n.Properties[name]
@@ -171,8 +173,8 @@ func TestRBAC(t *testing.T) {
 	}
 }
 
-// field returns the value of a key in a document, from the first line that begins with the key. It returns "" if there
-// is none.
+// field returns the value of a key in a YAML document, from the first line that begins with the key. It returns "" if no line begins
+// with the key.
 func field(document, key string) string {
 	match := regexp.MustCompile(`(?m)^` + key + `: "?([^"\n]*)"?$`).FindStringSubmatch(document)
 	if match == nil {
@@ -181,8 +183,8 @@ func field(document, key string) string {
 	return match[1]
 }
 
-// TestAnnotations: docs/reference/annotations.md has every annotation and label of the guard that the code and the
-// chart name.
+// TestAnnotations: docs/reference/annotations.md has every annotation and label awsauth-guard.io/NAME that the code or the chart
+// has.
 func TestAnnotations(t *testing.T) {
 	t.Parallel()
 	page := strings.Join(readPage(t, "docs/reference/annotations.md").lines, "\n")

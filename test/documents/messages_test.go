@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// foreign are parts of messages of Kubernetes and AWS. The pages quote these messages, too.
+// foreign are parts of messages of Kubernetes and AWS that the pages quote. This repository's code doesn't have them.
 var foreign = []string{
 	"no endpoints available", "connection refused", "not found", "context deadline exceeded", "failed calling webhook",
 	"must be logged in to the server", "The aws-auth ConfigMap in your cluster is invalid",
@@ -19,7 +19,8 @@ var foreign = []string{
 // phrase matches a quoted message: three words or more, without the characters of a command or a value.
 var phrase = regexp.MustCompile("`([A-Za-z][A-Za-z'’…-]*(?: [A-Za-z'’…-]+){2,})`")
 
-// TestMessages: the code has every message that a page quotes for its readers to look for.
+// TestMessages: if a page quotes a message, such as a log line, internal has this text. The test leaves out commands, and messages of
+// Kubernetes and AWS.
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	var code bytes.Buffer
@@ -49,7 +50,7 @@ func TestMessages(t *testing.T) {
 				count++
 				for part := range strings.SplitSeq(match[1], "…") {
 					if !bytes.Contains(code.Bytes(), []byte(strings.TrimSpace(part))) {
-						t.Errorf("%s:%d: no code has the message %q", p.name, i+1, match[1])
+						t.Errorf("%s:%d: no file of internal has the message %q", p.name, i+1, match[1])
 					}
 				}
 			}

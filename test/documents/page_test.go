@@ -1,6 +1,6 @@
-// Package documents_test keeps the Markdown of the repository true. It runs the commands of the pages and compares
-// their output, follows every link, and compares the Japanese pages with the English pages. UPDATE_GOLDEN=1 writes
-// outputs and generated text into the pages.
+// Package documents_test checks the Markdown of the repository. It runs the commands of the pages and compares their output, follows
+// every relative link, compares generated text, and compares the code of the Japanese pages with that of the English pages.
+// UPDATE_GOLDEN=1 writes outputs and generated text into the pages.
 package documents_test
 
 import (
@@ -18,7 +18,7 @@ import (
 // root is the folder of the repository.
 const root = "../.."
 
-// page is a Markdown file as lines.
+// page is a Markdown file, split into lines.
 type page struct {
 	name  string // relative to root, with slashes
 	lines []string
@@ -94,10 +94,10 @@ func (p *page) write(t *testing.T) {
 	}
 }
 
-// updating reports whether the test writes the pages.
+// updating reports whether the tests write the pages instead of comparing them.
 func updating() bool { return os.Getenv("UPDATE_GOLDEN") != "" }
 
-// exists reports whether a file or folder exists. name is relative to root.
+// exists reports whether there is a file or folder with this name, relative to root.
 func exists(name string) bool {
 	_, err := os.Stat(filepath.Join(root, filepath.FromSlash(name)))
 	return !errors.Is(err, fs.ErrNotExist)

@@ -36,8 +36,7 @@ type shell struct {
 	replace *strings.Replacer
 }
 
-// run runs the commands one after the other in one bash. It returns the output of each, with stdout and stderr
-// together.
+// run runs the commands one after the other in one bash. It returns the output of each command, with stdout and stderr together.
 func (s *shell) run(t *testing.T, list []markdown.Command) (outputs []string) {
 	t.Helper()
 	results := t.TempDir()
@@ -68,7 +67,7 @@ func (s *shell) run(t *testing.T, list []markdown.Command) (outputs []string) {
 	return outputs
 }
 
-// differs returns how an output differs from the lines of the page, or "" if it doesn't differ.
+// differs returns a description of the difference between the lines of the page and an output, or "" if they agree.
 func differs(want []string, got string) string {
 	pattern := "^"
 	for _, line := range want {
@@ -87,10 +86,10 @@ func differs(want []string, got string) string {
 	return fmt.Sprintf("the page has\n%s\nthe program prints\n%s", strings.Join(want, "\n"), got)
 }
 
-// variable matches a part of an output that can differ: a time, or a part that the page leaves out.
+// variable matches a part of a line of the page that can differ from the output: a time, or … for a part that the page leaves out.
 var variable = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|…`)
 
-// tools returns the PATH for the commands: kubectl, its plugin, and the programs of the system.
+// tools builds kubectl-awsauth. It returns the PATH for the commands, with kubectl-awsauth, kubectl and the programs of the system.
 func tools(t *testing.T, kubectl string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -101,7 +100,7 @@ func tools(t *testing.T, kubectl string) string {
 	return strings.Join([]string{dir, filepath.Dir(kubectl), "/usr/bin", "/bin"}, string(os.PathListSeparator))
 }
 
-// copyExamples returns a new folder for the commands. The folder has a copy of examples, and no other part of the
+// copyExamples returns a new folder in which the commands run. It has a copy of the folder examples, and no other part of the
 // repository.
 func copyExamples(t *testing.T) string {
 	t.Helper()
@@ -112,8 +111,8 @@ func copyExamples(t *testing.T) string {
 	return dir
 }
 
-// hold runs the commands of a page's blocks with the marker, in order, and compares the outputs with those on the page.
-// With UPDATE_GOLDEN it writes the outputs to the page.
+// hold runs the commands of a page's blocks with the marker, in order, and compares the outputs with those on the page. With
+// UPDATE_GOLDEN, it writes the outputs to the page instead, except an output in which the page leaves out lines.
 func hold(t *testing.T, p *page, mark string, s *shell) {
 	t.Helper()
 	type at struct{ block, command int }
@@ -173,8 +172,8 @@ func marked(t *testing.T, mark string) (list []*page) {
 	return list
 }
 
-// TestEveryBlockIsHeld: every console block has a marker. The marker says that this package runs the block, or that
-// another test runs it, or why no test runs it.
+// TestEveryBlockIsHeld: every console block has a marker. The marker says that this package runs the block, names another test that
+// holds it true, or gives the reason why no test runs it. No block has another marker.
 func TestEveryBlockIsHeld(t *testing.T) {
 	t.Parallel()
 	var goFiles bytes.Buffer

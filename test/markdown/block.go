@@ -52,7 +52,7 @@ func Blocks(lines []string) (list []Block, err error) {
 	return list, nil
 }
 
-// Command is a command of a console block. Input has its lines without the prompt "$ ". Output has the lines of its
+// Command is a command of a console block. Input has the lines of the command, without the prompt "$ ". Output has the lines of its
 // output.
 type Command struct {
 	Input, Output []string

@@ -1,5 +1,4 @@
-// Package markdown reads the code blocks of Markdown pages. It also compares parts of pages with the texts that tests
-// generate.
+// Package markdown reads the code blocks of Markdown pages. It also compares parts of pages with texts that tests generate.
 package markdown
 
 import (
@@ -37,7 +36,7 @@ func Hold(t *testing.T, page, name, text string) {
 	}
 }
 
-// Cell escapes a text for a cell of a Markdown table.
+// Cell returns a text in the form for a cell of a Markdown table: without line breaks, and with | and < escaped.
 func Cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", `\<`).Replace(text)
 }
