@@ -38,8 +38,8 @@ func dependabotUpdates(t *testing.T) []dependabotUpdate {
 	return config.Updates
 }
 
-// TestDependabotUpdatesEveryModule: each go.mod of the repository matches exactly one entry of Dependabot, and there is
-// one entry for the actions.
+// TestDependabotUpdatesEveryModule: exactly one entry of Dependabot's configuration matches each go.mod of the repository, and one
+// entry matches the actions.
 func TestDependabotUpdatesEveryModule(t *testing.T) {
 	updates := dependabotUpdates(t)
 	matches := func(ecosystem, folder string) (n int) {
@@ -79,17 +79,17 @@ func TestDependabotUpdatesEveryModule(t *testing.T) {
 		t.Errorf("found only %d modules", modules)
 	}
 	if matches("github-actions", "/") != 1 {
-		t.Error("no entry is for the actions")
+		t.Error("want one entry for the actions")
 	}
 }
 
-// TestDependabotWritesGoodSubjects: tools/verify-commits.sh, which checks every pull request, admits the subjects that
-// Dependabot writes with the prefixes of its configuration.
+// TestDependabotWritesGoodSubjects: with the prefixes of the configuration, Dependabot writes subjects that tools/verify-commits.sh
+// admits. This script checks the commits of every pull request.
 func TestDependabotWritesGoodSubjects(t *testing.T) {
 	for _, update := range dependabotUpdates(t) {
 		prefix := update.CommitMessage.Prefix
 		if prefix == "" {
-			t.Errorf("%s: there is no prefix", update.Ecosystem)
+			t.Errorf("%s: the entry has no prefix for commit messages", update.Ecosystem)
 			continue
 		}
 		// Dependabot adds a colon to a prefix that ends with a letter or digit. It writes the verb in lower case only if
@@ -113,8 +113,8 @@ func TestDependabotWritesGoodSubjects(t *testing.T) {
 	}
 }
 
-// TestDependabotLeavesKubernetes: Dependabot doesn't update modules that go.mod replaces. An update of k8s.io/kubernetes alone
-// would build Kubernetes with libraries of another version, and the table of make compat would name the wrong release.
+// TestDependabotLeavesKubernetes: the configuration ignores k8s.io/kubernetes, and no other module. Dependabot doesn't update modules
+// that go.mod replaces, such as k8s.io/api. If it updated k8s.io/kubernetes alone, the build would mix two versions of Kubernetes.
 func TestDependabotLeavesKubernetes(t *testing.T) {
 	if !strings.Contains(read(t, "tools/kubernetes/go.mod"), "\tk8s.io/api => k8s.io/api v") {
 		t.Error("tools/kubernetes/go.mod no longer replaces k8s.io/api; Dependabot may update it")
@@ -129,8 +129,8 @@ func TestDependabotLeavesKubernetes(t *testing.T) {
 	}
 }
 
-// TestDockerfileHasTheGoOfTheModule: Dependabot doesn't update an image that is the value of an ARG, so the Go image of the
-// Dockerfile changes with the Go version of go.mod.
+// TestDockerfileHasTheGoOfTheModule: the Go image of the Dockerfile has the Go version of go.mod. Dependabot doesn't update this image,
+// because it is the value of an ARG.
 func TestDockerfileHasTheGoOfTheModule(t *testing.T) {
 	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
 	image := regexp.MustCompile(`(?m)^ARG GO_IMAGE=golang:(\d+\.\d+)-`).FindStringSubmatch(read(t, "Dockerfile"))

@@ -14,8 +14,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kustomize"
 )
 
-// TestArgoCDHook builds the example and runs the command of its Job on the files that the Job mounts: it admits the
-// example's aws-auth, and refuses one whose role has a path.
+// TestArgoCDHook builds the example for Argo CD, and runs the command of its Job on the files that the Job mounts. The command admits
+// the aws-auth of the example, and refuses an aws-auth in which the roles have a path.
 func TestArgoCDHook(t *testing.T) {
 	build, err := kustomize.Build(filepath.Join(root, "examples", "argo-cd"), func([]byte) bool { return true })
 	if err != nil {
@@ -77,7 +77,8 @@ func TestArgoCDHook(t *testing.T) {
 	}
 }
 
-// TestGitLabJob runs the command of the example on the examples of this repository.
+// TestGitLabJob runs the command of the example for GitLab on the folder examples, which has faulty files. The command reports them
+// as a JUnit report.
 func TestGitLabJob(t *testing.T) {
 	var pipeline struct {
 		Job struct{ Script []string } `yaml:"aws-auth"`

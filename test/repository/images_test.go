@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestImagesHaveLabels: both images of the Dockerfile have the labels of the OCI that say where the image comes from, and
-// the release gives each of its builds their values.
+// TestImagesHaveLabels: both images of the Dockerfile have the OCI labels that say where the image comes from. The workflow release
+// passes their values to each build of an image.
 func TestImagesHaveLabels(t *testing.T) {
 	stages := regexp.MustCompile(`(?m)^FROM `).Split(read(t, "Dockerfile"), -1)
 	images := map[string]string{"the last": stages[len(stages)-1]}
@@ -54,7 +54,7 @@ func TestImagesHaveLabels(t *testing.T) {
 	}
 }
 
-// TestPullRequestsBuildBothImages: check builds both images of the Dockerfile and runs the program of each.
+// TestPullRequestsBuildBothImages: the workflow check builds both images of the Dockerfile, and runs a container of each.
 func TestPullRequestsBuildBothImages(t *testing.T) {
 	var script strings.Builder
 	for _, s := range workflows(t)["check"].Jobs["packages"].Steps {
@@ -70,8 +70,8 @@ func TestPullRequestsBuildBothImages(t *testing.T) {
 	}
 }
 
-// TestSameFiles: tools/same-files.sh admits images with the files of the release, and refuses an image in which one of these
-// files differs.
+// TestSameFiles: tools/same-files.sh admits images with the files of the release, and refuses an image in which one of these files
+// differs. The workflow release runs it after each build of the images.
 func TestSameFiles(t *testing.T) {
 	folder := t.TempDir()
 	write := func(name, text string) {

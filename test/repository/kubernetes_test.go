@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestWorkflowsTestEveryKubernetesVersion: the workflow scheduled tests every version of Kubernetes that tools/kubernetes
-// pins. The workflow check tests the oldest and the newest of them.
+// TestWorkflowsTestEveryKubernetesVersion: the workflow scheduled runs the tests on every version of Kubernetes that tools/kubernetes
+// pins. The workflow check runs them on the oldest and the newest of these.
 func TestWorkflowsTestEveryKubernetesVersion(t *testing.T) {
 	list := exec.CommandContext(t.Context(), root+"/tools/controlplane.sh", "--list")
 	out, err := list.Output()

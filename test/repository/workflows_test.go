@@ -1,4 +1,5 @@
-// Package repository_test checks the files that GitHub reads: workflows, the configuration of Dependabot, and templates.
+// Package repository_test checks the workflows of GitHub, the configuration of Dependabot, the Dockerfile, the examples for Argo CD
+// and GitLab, and the scripts of tools that the workflows use.
 package repository_test
 
 import (
@@ -80,8 +81,8 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestActionsArePinned: workflows and action.yml name other actions by the digest of a commit, with the version in a
-// comment, and each action in one version.
+// TestActionsArePinned: workflows and action.yml name other actions by the hash of a commit, with the version in a comment. They use
+// only one version of each repository of actions.
 func TestActionsArePinned(t *testing.T) {
 	texts := map[string]string{"action.yml": read(t, "action.yml")}
 	for name, w := range workflows(t) {
@@ -105,8 +106,8 @@ func TestActionsArePinned(t *testing.T) {
 	}
 }
 
-// TestPermissionsAreLeast: the permissions of a workflow are empty, and each job has only those that it needs. Only the jobs that this test names may
-// write, and only the release may sign, with the approval of an environment.
+// TestPermissionsAreLeast: a workflow has no permissions, and each of its jobs lists its own. Only the jobs that this test names have a
+// permission to write. Of the jobs of the release, only the one that signs runs in the environment release, which asks for approval.
 func TestPermissionsAreLeast(t *testing.T) {
 	got := map[string]string{}
 	for name, w := range workflows(t) {
@@ -146,8 +147,8 @@ func TestPermissionsAreLeast(t *testing.T) {
 	}
 }
 
-// TestStepsAreSafe: scripts hold no expressions, because a runner would insert their values into the script, and no
-// checkout leaves its token behind.
+// TestStepsAreSafe: no script has an expression ${{ … }}, because the runner would insert its value into the script, where the shell
+// would run it. No checkout leaves its token behind.
 func TestStepsAreSafe(t *testing.T) {
 	for name, w := range workflows(t) {
 		for id, j := range w.Jobs {
@@ -163,8 +164,8 @@ func TestStepsAreSafe(t *testing.T) {
 	}
 }
 
-// TestReleaseBuildsWithoutRights: the job that builds the release has no right to write, and the job that signs the
-// release doesn't build any of its files.
+// TestReleaseBuildsWithoutRights: the job publish, which signs the release, doesn't build any of its files. The job build builds them.
+// By TestPermissionsAreLeast, it has no permission to write.
 func TestReleaseBuildsWithoutRights(t *testing.T) {
 	jobs := workflows(t)["release"].Jobs
 	for _, s := range jobs["publish"].Steps {
@@ -180,8 +181,8 @@ func TestReleaseBuildsWithoutRights(t *testing.T) {
 	}
 }
 
-// TestSiteDeploysOnlyWithApproval: a pull request builds and checks the site, but only a release or a maintainer deploys it, with
-// the approval of an environment. The job that deploys runs no script of the repository.
+// TestSiteDeploysOnlyWithApproval: every run builds and checks the site, but a run for a pull request doesn't deploy it. The job that
+// deploys runs in an environment, which asks for approval, and runs no script of the repository.
 func TestSiteDeploysOnlyWithApproval(t *testing.T) {
 	w := workflows(t)["site"]
 	if j := w.Jobs["build"]; !slices.ContainsFunc(j.Steps, func(s step) bool { return s.Run == "make verify-site" }) || j.If != "" {
@@ -198,8 +199,8 @@ func TestSiteDeploysOnlyWithApproval(t *testing.T) {
 	}
 }
 
-// TestScorecardAcceptsItsJob: scorecard.dev refuses results of a job with scripts, and of a workflow with variables or
-// defaults.
+// TestScorecardAcceptsItsJob: the job of the workflow scorecard has no scripts, and the workflow has no variables and no defaults.
+// Otherwise scorecard.dev would refuse the results.
 func TestScorecardAcceptsItsJob(t *testing.T) {
 	w := workflows(t)["scorecard"]
 	j := w.Jobs["analyze"]
@@ -250,10 +251,10 @@ func TestChecksRunWhatCIRuns(t *testing.T) {
 	}
 }
 
-// TestJobsKeepTheirPrograms: the jobs of check and scheduled that run an API server keep the programs that tools/programs.bash
-// builds. Two jobs share a key only if they build the same programs. setup-go derives its key from the named files, so each job
-// of check names other files, and has a cache of its own.
-func TestJobsKeepTheirPrograms(t *testing.T) {
+// TestJobsCacheTheirPrograms: the jobs of check and scheduled that run an API server cache the programs that tools/programs.bash
+// builds. Two jobs have the same key only if they build the same programs. setup-go derives the key of its cache from the files that
+// the job names, so each job of check names other files, to have its own cache.
+func TestJobsCacheTheirPrograms(t *testing.T) {
 	all := workflows(t)
 	got := map[string]string{}
 	for _, name := range []string{"check", "scheduled"} {
@@ -263,7 +264,7 @@ func TestJobsKeepTheirPrograms(t *testing.T) {
 				switch {
 				case strings.HasPrefix(s.Uses, "actions/cache@"):
 					if s.With["path"] != "~/.cache/awsauth-guard" {
-						t.Errorf("%s: the job %s keeps %v", name, id, s.With["path"])
+						t.Errorf("%s: the job %s caches %v, want ~/.cache/awsauth-guard", name, id, s.With["path"])
 					}
 					key, _, _ := strings.Cut(s.With["key"].(string), "${{ hashFiles(")
 					got[name+" "+id] = key
