@@ -1,6 +1,6 @@
-// Command cabundle writes the certificate authorities of the container image to standard output, as PEM. They are the
-// roots of Mozilla's list in the module golang.org/x/crypto/x509roots/fallback, whose version go.mod pins. So the same
-// commit gives the same bytes on every machine.
+// Command cabundle writes the certificate authorities of the container images to standard output, as PEM. It takes the roots of
+// Mozilla's list from the module golang.org/x/crypto/x509roots/fallback, whose version go.mod pins. So the same commit gives the same
+// bytes on every machine.
 package main
 
 import (

@@ -42,7 +42,7 @@ func TestBundleIsReproducible(t *testing.T) {
 	}
 }
 
-// The bundle has the roots of the endpoints of AWS: https://www.amazontrust.com/repository lists them.
+// The bundle has the root CAs of the endpoints of AWS, which https://www.amazontrust.com/repository lists.
 func TestBundleHasRootsOfAWS(t *testing.T) {
 	list, err := roots()
 	if err != nil {

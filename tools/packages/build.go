@@ -25,7 +25,7 @@ var platforms = []struct{ OS, Arch string }{
 	{"darwin", "amd64"}, {"darwin", "arm64"}, {"linux", "amd64"}, {"linux", "arm64"},
 }
 
-// archive is an archive of the program.
+// archive is the archive of kubectl-awsauth for one platform. URL is its address in the release.
 type archive struct {
 	OS, Arch, URL, SHA256 string
 	// file is the path of the archive on this machine.
@@ -95,13 +95,13 @@ type system struct {
 	Archives []cpu
 }
 
-// cpu is an archive with the architecture as a Homebrew formula names it.
+// cpu is an archive, and its architecture as a Homebrew formula names it.
 type cpu struct {
 	archive
 	CPU string
 }
 
-// Systems returns the archives by operating system.
+// Systems returns the archives by operating system. The template of the formula calls it.
 func (m manifest) Systems() (list []system) {
 	for _, s := range []struct{ os, name string }{{"darwin", "macos"}, {"linux", "linux"}} {
 		var of []cpu

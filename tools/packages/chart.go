@@ -15,10 +15,9 @@ import (
 // imageName is the image that the chart installs.
 const imageName = "ghcr.io/awsauth-guard/awsauth-guard"
 
-// annotate writes into the Chart.yaml of a chart those annotations of Artifact Hub that differ between releases
-// (https://artifacthub.io/docs/topics/annotations/helm/): the image, whether the release is a pre-release, and the changes.
-// It takes the changes from the section of the version in a changelog. If the version has no section, it takes them from
-// the section Unreleased.
+// annotate adds those annotations of Artifact Hub to the Chart.yaml of a chart that differ between releases
+// (https://artifacthub.io/docs/topics/annotations/helm/): the image, whether the release is a pre-release, and the changes. It takes
+// the changes from the section of the version in a changelog, or from the section Unreleased if the version has no section.
 func annotate(r release, chart, changelog string) error {
 	text, err := os.ReadFile(changelog)
 	if err != nil {
@@ -66,6 +65,7 @@ func annotate(r release, chart, changelog string) error {
 	return nil
 }
 
+// style returns the style in which YAML shows a value: as a block if it has several lines, and in quotes otherwise.
 func style(value string) yaml.Style {
 	if strings.Contains(value, "\n") {
 		return yaml.LiteralStyle

@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/cli"
 )
 
-// program is the name of the program. If it is in the PATH, kubectl runs it as the plugin kubectl awsauth.
+// program is the file name of the command line. If the PATH has this program, kubectl runs it as the plugin kubectl awsauth.
 const program = "kubectl-awsauth"
 
 // completer is the program that kubectl runs to complete the arguments of the plugin:
@@ -26,8 +26,8 @@ const completerScript = `#!/bin/sh
 exec kubectl-awsauth __complete "$@"
 `
 
-// writeDocs writes the man pages into man, the completion scripts of the shells into completions, and the completer of
-// kubectl beside them.
+// writeDocs writes the man pages into the folder man below folder, the completion scripts of the shells into completions, and the
+// completer of kubectl into folder itself.
 func writeDocs(r release, folder string) error {
 	man, completions := filepath.Join(folder, "man"), filepath.Join(folder, "completions")
 	for _, name := range []string{man, completions} {
@@ -59,8 +59,8 @@ func writeDocs(r release, folder string) error {
 	return nil
 }
 
-// prepare changes a command and its children for the generator of man pages: the pages don't have the date of the run, and
-// the help texts become Markdown, which the generator expects.
+// prepare changes a command and its children for the generator of man pages. It leaves out the line with the date of the run, and
+// converts the help texts to Markdown, which the generator expects.
 func prepare(command *cobra.Command) {
 	command.DisableAutoGenTag = true
 	command.Short, command.Long = marks.Replace(command.Short), markdown(command.Long)

@@ -17,10 +17,10 @@ import (
 	_ "github.com/goreleaser/nfpm/v2/rpm"
 )
 
-// maxUnpacked is the limit on the size of an unpacked archive, in bytes. The program has about 80 MiB.
+// maxUnpacked is the limit on the size of an unpacked archive, in bytes. kubectl-awsauth has about 80 MiB.
 const maxUnpacked = 512 << 20
 
-// packageLinux writes the deb and the rpm of an archive into a folder.
+// packageLinux makes a deb and an rpm of the files in an archive, and writes them into a folder.
 func packageLinux(r release, a archive, folder string) error {
 	tmp, err := os.MkdirTemp("", "packages")
 	if err != nil {
@@ -74,7 +74,8 @@ func destination(name string) string {
 	}
 }
 
-// unpack writes the files of an archive into a folder, and returns their names.
+// unpack writes the files of an archive into a folder, and returns their names. It fails if the archive has another kind of file, or a
+// file outside of the folder.
 func unpack(file, folder string) (names []string, err error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -98,7 +99,7 @@ func unpack(file, folder string) (names []string, err error) {
 			continue
 		}
 		if header.Typeflag != tar.TypeReg || !filepath.IsLocal(header.Name) {
-			return nil, fmt.Errorf("%q is no file below the archive", header.Name)
+			return nil, fmt.Errorf("%q is not a regular file inside of the archive", header.Name)
 		}
 		target := filepath.Join(folder, filepath.FromSlash(header.Name))
 		if err := os.MkdirAll(filepath.Dir(target), 0o750); err != nil {

@@ -5,7 +5,7 @@
 //	packages build -version VERSION -time UNIX RELEASE  deb, rpm, krew manifest and Homebrew formula, into RELEASE
 //	packages chart -version VERSION CHART CHANGELOG     annotations of Artifact Hub, into Chart.yaml of CHART
 //
-// VERSION has the form v1.2.3, and UNIX is the time of the commit in seconds, so that the same commit gives the same bytes.
+// VERSION has the form v1.2.3. UNIX is the time of the commit, in seconds since 1970. So the same commit gives the same bytes.
 package main
 
 import (

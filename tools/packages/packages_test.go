@@ -20,6 +20,7 @@ const (
 	unix = "1700000000"
 )
 
+// runs runs the command with the arguments. It fails the test if the command fails.
 func runs(t *testing.T, args ...string) {
 	t.Helper()
 	if err := run(args); err != nil {
@@ -64,7 +65,8 @@ func read(t *testing.T, name ...string) string {
 	return string(data)
 }
 
-// Each command has a man page with the version and the date of the commit, and a second run writes the same pages.
+// docs writes man pages with the version and the date of the commit, and completion scripts for the name kubectl-awsauth. A second
+// run writes the same files.
 func TestDocs(t *testing.T) {
 	first, second := t.TempDir(), t.TempDir()
 	for _, folder := range []string{first, second} {
@@ -89,7 +91,8 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// A release of all platforms has a deb and an rpm for each architecture of Linux, and manifests that name each archive.
+// From the archives of all platforms, build makes a deb and an rpm for each architecture of Linux, and manifests that name each
+// archive. A second run writes the same packages.
 func TestBuild(t *testing.T) {
 	folder := archives(t, "darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64")
 	runs(t, "build", "-version", tag, "-time", unix, folder)
@@ -131,10 +134,10 @@ func TestBuild(t *testing.T) {
 	}
 }
 
-// Without an archive for Linux, or with a file outside of the archive's folder, there are no packages.
+// build fails without an archive for linux/amd64, if an archive has a file outside of its folder, and for a version without v.
 func TestBuildRefuses(t *testing.T) {
 	if err := run([]string{"build", "-version", tag, "-time", unix, archives(t, "darwin-arm64")}); err == nil {
-		t.Error("it builds without an archive for linux/amd64")
+		t.Error("build accepts a folder without an archive for linux/amd64")
 	}
 	folder := t.TempDir()
 	var packed bytes.Buffer
@@ -150,14 +153,14 @@ func TestBuildRefuses(t *testing.T) {
 		t.Fatal(err1, err2, err3)
 	}
 	if err := run([]string{"build", "-version", tag, "-time", unix, folder}); err == nil {
-		t.Error("it unpacks a file outside of the folder")
+		t.Error("build accepts an archive with a file outside of its folder")
 	}
 	if err := run([]string{"build", "-version", "1.2.3", folder}); err == nil {
-		t.Error("it takes a version without v")
+		t.Error("build accepts a version without v")
 	}
 }
 
-// Every file of an archive has a place in the file system, and no two files have the same place.
+// The packages install every file of an archive, each at its usual path.
 func TestDestinations(t *testing.T) {
 	names := []string{program, completer, "LICENSE", "man/kubectl-awsauth.1", "completions/_kubectl-awsauth", "completions/kubectl-awsauth.bash", "completions/kubectl-awsauth.fish"}
 	var got []string
@@ -174,7 +177,7 @@ func TestDestinations(t *testing.T) {
 	}
 }
 
-// The chart of a release has annotations with the image and the changes of its version, and keeps its other lines.
+// chart adds annotations with the image and the changes of the version to Chart.yaml, and keeps the other annotations and the icon.
 func TestChart(t *testing.T) {
 	folder := t.TempDir()
 	chart := read(t, "../../charts/awsauth-guard/Chart.yaml")

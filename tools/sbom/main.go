@@ -1,5 +1,5 @@
-// Command sbom writes an SPDX 2.3 document for a release of Go programs. It reads the build information in the programs,
-// and lists the modules that are compiled into them. With -cas it also lists a file with certificate authorities.
+// Command sbom writes an SPDX 2.3 document for an image with Go programs. It reads the build information in the programs, and lists
+// the modules that are compiled into them. With -cas, it also lists a file with certificate authorities.
 //
 //	sbom -name NAME -version VERSION -created 2006-01-02T15:04:05Z [-cas FILE -cas-by PROGRAM] PROGRAM... >sbom.spdx.json
 package main
@@ -64,12 +64,13 @@ func run(args []string, stdout io.Writer) error {
 	return json.Write(b.document(root, *name+"-"+*version, *created, sum.Sum(nil)), stdout, json.Indent("  "))
 }
 
-// builder collects packages and their relationships. It keeps one package for each id.
+// builder collects the packages of a document and their relationships. It keeps one package for each id.
 type builder struct {
 	packages      map[common.ElementID]*v2_3.Package
 	relationships []*v2_3.Relationship
 }
 
+// document returns the document, in which DOCUMENT describes root. sum makes its namespace unique.
 func (b *builder) document(root common.ElementID, name, created string, sum []byte) *v2_3.Document {
 	d := &v2_3.Document{
 		SPDXVersion: v2_3.Version, DataLicense: v2_3.DataLicense, SPDXIdentifier: "DOCUMENT", DocumentName: name,
@@ -126,7 +127,7 @@ func (b *builder) module(module *debug.Module) common.ElementID {
 		PackageName: module.Path, PackageVersion: module.Version, PrimaryPackagePurpose: "LIBRARY",
 		PackageExternalReferences: purl(module.Path, module.Version),
 	}
-	if module.Sum != "" { // a hash over several files, so it can't be a checksum in SPDX
+	if module.Sum != "" { // not a checksum of SPDX, because go.sum has a hash over the hashes of several files
 		p.PackageComment = "go.sum " + module.Sum
 	}
 	return b.add(p)
@@ -187,6 +188,7 @@ func relationship(from common.ElementID, how string, to common.ElementID) *v2_3.
 	return &v2_3.Relationship{RefA: common.DocElementID{ElementRefID: from}, Relationship: how, RefB: common.DocElementID{ElementRefID: to}}
 }
 
+// purl returns the package URL of a module.
 func purl(module, version string) []*v2_3.PackageExternalReference {
 	return []*v2_3.PackageExternalReference{{Category: "PACKAGE-MANAGER", RefType: "purl", Locator: "pkg:golang/" + module + "@" + version}}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/spdx/tools-golang/spdx/v2/v2_3"
 )
 
-// TestRun writes the document of this test's own program. The document names the program's modules and is valid SPDX. A
-// second run writes the same bytes.
+// TestRun writes the document of this test's own program. The document names the modules of the program, and its relationships are
+// between packages that it has. A second run writes the same bytes.
 func TestRun(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {
@@ -43,7 +43,7 @@ func TestRun(t *testing.T) {
 	var names []string
 	for _, r := range document.Relationships {
 		if r.RefA.ElementRefID != "DOCUMENT" && packages[r.RefA.ElementRefID] == "" || packages[r.RefB.ElementRefID] == "" {
-			t.Errorf("a relationship with nothing: %+v", r)
+			t.Errorf("a relationship names a package that the document does not have: %+v", r)
 		}
 		if r.Relationship == "DEPENDS_ON" {
 			names = append(names, packages[r.RefB.ElementRefID])
@@ -53,11 +53,12 @@ func TestRun(t *testing.T) {
 		t.Errorf("the program depends on %s", strings.Join(names, ", "))
 	}
 	if err := run([]string{"-name", "guard"}, new(bytes.Buffer)); err == nil {
-		t.Error("without a version and a program it should fail")
+		t.Error("run accepts arguments without a version and a program")
 	}
 }
 
-// The document names the file with the certificate authorities, its digest, and the module from which the certificates come.
+// With -cas, the document names the file with the certificate authorities, its digest and the number of certificates. It relates the
+// file to the modules of the program that wrote it.
 func TestAuthorities(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {
@@ -88,10 +89,10 @@ func TestAuthorities(t *testing.T) {
 	if !slices.ContainsFunc(document.Relationships, func(r *v2_3.Relationship) bool {
 		return r.Relationship == "GENERATED_FROM" && r.RefA.ElementRefID == p.PackageSPDXIdentifier
 	}) {
-		t.Error("the document does not name the module")
+		t.Error("the document does not relate the file to a module")
 	}
 	args[7] = cas + ".none"
 	if err := run(args, new(bytes.Buffer)); err == nil {
-		t.Error("without the file it should fail")
+		t.Error("run accepts a file that does not exist")
 	}
 }

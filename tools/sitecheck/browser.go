@@ -25,7 +25,7 @@ const (
 	height       = 900
 	// pageTimeout limits the actions on one page, which take less than a second.
 	pageTimeout = time.Minute
-	// searchWord is the title of a page. The search for it must show this page first, and pages that have the word after it.
+	// searchWord is the title of a page. The search for this word must show this page first, and then other pages that have the word.
 	searchWord = "self-lockout"
 )
 
@@ -36,13 +36,13 @@ type page struct {
 	Problems []string `json:"problems"` // the faults of the page itself
 }
 
-// describe returns the fields of a page.
+// describe is a JavaScript expression, whose value has the fields of a page.
 const describe = `({
 	ids: [...document.querySelectorAll('[id]')].map((element) => element.id),
 	links: [...document.querySelectorAll('a[href]')].map((link) => decodeURI(link.href)),
 	problems: [
 		...[...document.images].filter((image) => image.naturalWidth === 0).map((image) => 'the image ' + image.src + ' is empty'),
-		...(document.querySelectorAll('h1').length === 1 ? [] : ['it has not one first heading']),
+		...(document.querySelectorAll('h1').length === 1 ? [] : ['it does not have exactly one h1']),
 	],
 })`
 
@@ -52,10 +52,10 @@ type browser struct {
 	origin string          // the address of the site's server
 
 	mu       sync.Mutex
-	problems []string // of the page in the tab, since the last call of taken
+	problems []string // the problems of the page in the tab since the last call of taken
 }
 
-// startBrowser starts Chromium with an empty profile. The site has the address origin. stop ends Chromium.
+// startBrowser starts Chromium with an empty profile. origin is the address of the site. stop ends Chromium.
 func startBrowser(ctx context.Context, origin string) (b *browser, stop func(), err error) {
 	program := os.Getenv("CHROME")
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -81,6 +81,7 @@ func startBrowser(ctx context.Context, origin string) (b *browser, stop func(), 
 	return b, stop, nil
 }
 
+// start starts to record the problems of the pages in the tab.
 func (b *browser) start() error {
 	if err := chromedp.Listen(b.tab, b.record); err != nil {
 		return fmt.Errorf("listening: %w", err)
@@ -91,7 +92,7 @@ func (b *browser) start() error {
 	return nil
 }
 
-// record keeps the problems of the page in the tab. Another goroutine calls it.
+// record adds an event of the tab to the problems, if the event is one. chromedp calls it in another goroutine.
 func (b *browser) record(event any) {
 	problem := ""
 	switch e := event.(type) {
@@ -113,7 +114,7 @@ func (b *browser) record(event any) {
 	}
 }
 
-// taken returns the recorded problems, and removes them.
+// taken returns the recorded problems, and removes them from the list.
 func (b *browser) taken() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -135,7 +136,7 @@ func run[T any](b *browser, action chromedp.Action[T]) (T, error) {
 	return chromedp.Run(ctx, action) //nolint:wrapcheck // the callers name the page
 }
 
-// load loads a page, and measures it at both widths.
+// load loads a page, reads its fields, and measures its width in windows of both widths.
 func (b *browser) load(address string) (*page, error) {
 	if err := b.do(chromedp.EmulateViewport(wide, height), chromedp.Navigate(address)); err != nil {
 		return nil, err
@@ -160,7 +161,7 @@ func (b *browser) load(address string) (*page, error) {
 	return &p, nil
 }
 
-// search types a word into the search field of a page, and returns the problems of the results.
+// search types searchWord into the search field of a page, and returns the problems of the results.
 func (b *browser) search(address string) ([]string, error) {
 	query, result := chromedp.CSS("#query"), chromedp.CSS("#results a")
 	if err := b.do(chromedp.EmulateViewport(wide, height), chromedp.Navigate(address), chromedp.SendKeys(query, searchWord), chromedp.WaitVisible(result)); err != nil {
@@ -181,7 +182,7 @@ func (b *browser) search(address string) ([]string, error) {
 	return append(problems, b.taken()...), nil
 }
 
-// photograph saves pictures of some pages at both widths. It saves the home page and the tutorial also with dark colours.
+// photograph saves screenshots of some pages at both widths, and of the home page and the tutorial also with dark colours.
 func (b *browser) photograph(address, folder string) error {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return fmt.Errorf("making the folder of the screenshots: %w", err)

@@ -1,11 +1,11 @@
 // Command sitecheck loads every page of the built site in headless Chromium, at the width of a desktop and of a phone.
-// It fails if a page writes an error to the console, asks another server, is wider than the window, or has a link that
-// leads to no page, file or heading of the site. It also fails if the search finds no page. It saves screenshots of some
-// pages.
+// It fails if a page writes to the console, asks another server, is wider than the window, has an image that doesn't load, or doesn't
+// have exactly one h1. It fails if a link leads to no page, file or heading of the site, or if the search doesn't find a certain page.
+// It saves screenshots of some pages.
 //
 //	sitecheck SITE SCREENSHOTS
 //
-// It needs Chromium, such as Debian's package chromium. CHROME is its path, if it isn't in the PATH.
+// It needs Chromium, such as Debian's package chromium. The variable CHROME names another program than the first in the PATH.
 package main
 
 import (
@@ -27,7 +27,8 @@ import (
 const (
 	// timeout limits the whole check, which takes less than two minutes on two cores without other work.
 	timeout = 20 * time.Minute
-	// prefix is the path below which GitHub Pages serves the site. Links that leave the site would work without it.
+	// prefix is the path below which GitHub Pages serves the site. If this program served the site at the root instead, it would not
+	// find a link such as /docs/, which lacks the prefix.
 	prefix = "/awsauth-guard/"
 )
 
@@ -45,7 +46,7 @@ func main() {
 	}
 }
 
-// check checks the site in the folder site, and saves the pictures in the folder screenshots.
+// check checks the site in the folder site, and saves screenshots in the folder screenshots.
 func check(ctx context.Context, out io.Writer, site, screenshots string) error {
 	pages, err := pagesOf(os.DirFS(site))
 	if err != nil {
@@ -107,8 +108,8 @@ func check(ctx context.Context, out io.Writer, site, screenshots string) error {
 	return err
 }
 
-// pagesOf returns the addresses of the site's pages, relative to its root: a folder for each index.html. It leaves out
-// the pages that only lead to another one: the root's, and 404.html.
+// pagesOf returns the addresses of the site's pages, relative to its root: the folder of each index.html. It leaves out the index.html
+// of the root and 404.html, which only lead to other pages.
 func pagesOf(site fs.FS) (list []string, err error) {
 	err = fs.WalkDir(site, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -126,7 +127,7 @@ func pagesOf(site fs.FS) (list []string, err error) {
 	return list, nil
 }
 
-// serve serves the site on a loopback address until stop is called. It returns the address with the path of the site.
+// serve serves the site on a loopback address until the caller calls stop. It returns the address of the site, which ends with prefix.
 func serve(ctx context.Context, site string) (address string, stop func(), err error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -136,11 +137,11 @@ func serve(ctx context.Context, site string) (address string, stop func(), err e
 		Handler:           http.StripPrefix(strings.TrimSuffix(prefix, "/"), http.FileServer(http.Dir(site))),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
-	go func() { _ = server.Serve(listener) }() // it returns when the server is closed
+	go func() { _ = server.Serve(listener) }() // Serve returns when stop closes the server
 	return "http://" + listener.Addr().String() + prefix, func() { _ = server.Close() }, nil
 }
 
-// follow returns why a link leads nowhere, or "" if it is right or leads away from the site.
+// follow returns the problem of a link, or "" if the link leads to a page, heading or file of the site, or by https to another site.
 func follow(site, address, link string, pages map[string]*page) string {
 	target, fragment, _ := strings.Cut(link, "#")
 	name, inside := strings.CutPrefix(target, address)
