@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs the packages of a release as users do, into temporary folders, and runs what was installed:
+# Installs the packages of a release as users do, into temporary folders, and runs the installed programs:
 #   tools/check-packages.sh [RELEASE]
-# RELEASE is the folder that `make dist` writes, dist/release by default. Needs the packages for linux/amd64, dpkg, kubectl
-# and Go. It checks the rpm, the Homebrew formula and the man pages with rpm, ruby and man, and says which of these are
-# missing. With CI=true a missing program is an error.
+# RELEASE is the folder that `make dist` writes, dist/release by default. It must have the packages for linux/amd64. The script
+# needs kubectl and Go. It checks the deb, the rpm, the Homebrew formula and the man pages with dpkg, rpm, ruby and man. If one of
+# these programs is missing, the script says so and leaves out its check. With CI=true a missing program is an error.
 set -euo pipefail
 release=$(realpath "${1:-$(dirname "${BASH_SOURCE[0]}")/../dist/release}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,10 +12,10 @@ trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM HUP
 
 fail() { echo "check-packages: $*" >&2; exit 1; }
-has() { # PROGRAM
+has() { # PROGRAM: whether the program is installed
 	command -v "$1" >/dev/null && return
 	[ "${CI:-}" != true ] || fail "$1 is missing"
-	echo "check-packages: $1 is missing; what it checks was not checked"
+	echo "check-packages: $1 is missing, so its check is left out"
 	return 1
 }
 works() { # FOLDER: the plugin in FOLDER runs as kubectl awsauth, lints, and completes
@@ -26,7 +26,7 @@ works() { # FOLDER: the plugin in FOLDER runs as kubectl awsauth, lints, and com
 		[[ $(PATH=$path kubectl __complete awsauth rules role-p 2>/dev/null) == role-path* ]] || fail "kubectl does not complete kubectl awsauth"
 	fi
 }
-one() { # PATTERN: the only file that matches
+one() { # PATTERN: prints the only file that matches, or fails
 	local found
 	# shellcheck disable=SC2206 # a pattern
 	found=($1)
@@ -35,7 +35,7 @@ one() { # PATTERN: the only file that matches
 }
 archive=$(one "$release/kubectl-awsauth-*-linux-amd64.tar.gz")
 
-# krew, offline. It refuses an archive with another sum.
+# krew, offline. It must refuse an archive with another checksum than that in the manifest.
 go build -modfile=tools/krew/go.mod -o "$tmp/krew" sigs.k8s.io/krew/cmd/krew
 export KREW_ROOT=$tmp/krew-root
 cp "$archive" "$tmp/changed.tar.gz"

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Builds kube-apiserver, kubectl and etcd from the Go modules pinned in tools/kubernetes and tools/etcd. Its
-# only line on stdout is the folder with these programs, as KUBEBUILDER_ASSETS names it. Progress goes to
-# stderr. The first run takes about 6 minutes on two cores. Later runs find the programs.
+# only line on stdout is the folder with these programs, a value for KUBEBUILDER_ASSETS. Progress goes to
+# stderr. The first run takes about 6 minutes on two cores. Later runs find the programs in a cache folder.
 #
 # An argument such as 1.30 chooses another version of Kubernetes, from tools/kubernetes/1.30.mod, which
-# tools/pin-kubernetes.sh writes. `--list` prints the versions that can be chosen, one a line.
+# tools/pin-kubernetes.sh writes. `--list` prints the versions that a caller can choose, one a line.
 #
 # Without an argument, if KUBEBUILDER_ASSETS names a folder that has all three programs, the script builds
 # nothing and prints this folder.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-# version_of FILE: the major and minor version of Kubernetes that a file of modules requires, such as 1.30
+# version_of FILE: prints the major and minor version of Kubernetes that a go.mod file requires, such as 1.30
 version_of() {
 	awk '{ sub(/^require /, "") } $1 == "k8s.io/kubernetes" { split($2, v, "."); print "1." v[2]; exit }' "$1"
 }

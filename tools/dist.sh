@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the files of a release, without the image, into OUT (dist/release): archives of the programs, packages of
-# kubectl-awsauth, the chart, an SPDX SBOM of the image, the CAs of the image, and checksums. `make dist` hands it VERSION
-# and LDFLAGS. DIST_PLATFORMS limits the platforms. The same commit and Go give the same bytes. The SBOM is that of the image,
-# whose programs and CAs are the same: tools/same-files.sh compares them.
+# Builds the files of a release, except the images, into the folder OUT, dist/release by default: archives of the programs, packages
+# of kubectl-awsauth, the chart, the CAs of the images, an SPDX SBOM, and checksums. `make dist` sets VERSION and LDFLAGS.
+# DIST_PLATFORMS limits the platforms. The same commit and version of Go give the same bytes. The SBOM lists the programs and CAs of
+# these files. It also holds for the images, because tools/same-files.sh compares their programs and CAs with these.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,18 +15,20 @@ trap 'exit 130' INT TERM HUP
 rm -rf "$out"
 mkdir -p "$out"
 time=$(git log -1 --format=%ct)
-# A build between two versions has a pre-release version of 0.0.0. A chart's version has no v.
+# If VERSION is not a version, as between two releases, the version is a pre-release of 0.0.0. A chart's version has no v.
 version=${VERSION#v}
 [[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+ ]] || version=0.0.0-$version
 
-build() { # PROGRAM COMMAND GOOS GOARCH
+build() { # PROGRAM COMMAND GOOS GOARCH: builds cmd/COMMAND as PROGRAM
 	mkdir -p "$tmp/$3-$4"
 	CGO_ENABLED=0 GOOS=$3 GOARCH=$4 go build -trimpath -buildvcs=false -ldflags "$LDFLAGS" -o "$tmp/$3-$4/$1" "./cmd/$2"
 }
-pack() { # FOLDER NAME...: writes a compressed archive to stdout. The archive depends on the files and the time of the commit, and not on this machine.
+# pack FOLDER NAME...: writes a compressed archive of the files to stdout. The archive depends only on the files and the time of the
+# commit, and not on this machine.
+pack() {
 	tar -C "$1" --sort=name --mtime="@$time" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX -cf - "${@:2}" | gzip -9n
 }
-archive() { # PROGRAM GOOS GOARCH FILE...
+archive() { # PROGRAM GOOS GOARCH FILE...: writes the archive of a program, with the license and the files, into OUT
 	cp LICENSE "$tmp/$2-$3/"
 	pack "$tmp/$2-$3" "$1" LICENSE "${@:4}" >"$out/$1-v$version-$2-$3.tar.gz"
 }
@@ -52,7 +54,8 @@ mkdir "$tmp/source"
 cp -R charts/awsauth-guard "$tmp/source/"
 "$tmp/packages" chart -version "v$version" "$tmp/source/awsauth-guard" CHANGELOG.md
 go tool -modfile=tools/helm/go.mod helm package "$tmp/source/awsauth-guard" --version "$version" --app-version "$version" --destination "$tmp"
-# Helm's own archive has the time at which it was made; helm push writes that of the file into the manifest.
+# The archive that Helm writes has the time of its creation, so pack the chart again. helm push writes the modification time of the
+# archive into the manifest of the registry, so set it to the time of the commit.
 mkdir "$tmp/chart"
 tar -C "$tmp/chart" -xzf "$tmp/awsauth-guard-$version.tgz"
 pack "$tmp/chart" awsauth-guard >"$out/awsauth-guard-$version.tgz"

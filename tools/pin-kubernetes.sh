@@ -22,7 +22,8 @@ rm -f "$minor.mod" "$minor.sum"
 	awk '$1 == "go" { split($2, v, "."); printf "godebug default=go%s.%s\n\n", v[1], v[2]; exit }' "$upstream"
 	printf 'tool (\n\tk8s.io/kubernetes/cmd/kube-apiserver\n\tk8s.io/kubernetes/cmd/kubectl\n)\n\n'
 	printf 'require k8s.io/kubernetes v%s\n\n' "$version"
-	# Kubernetes replaces modules by folders of its own repository. The same code is published as v0.MINOR.PATCH.
+	# In its go.mod, Kubernetes replaces modules such as k8s.io/api by folders of its own repository. Kubernetes publishes the same
+	# code as the version v0.MINOR.PATCH of these modules.
 	printf 'replace (\n'
 	awk -v v="v0.${version#1.}" '$2 == "=>" && $3 ~ /^\.\/staging\// { printf "\t%s => %s %s\n", $1, $1, v }' "$upstream"
 	printf ')\n'

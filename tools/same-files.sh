@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fails unless the programs and the certificate authorities of both images are those of the release, of which the SBOM is made:
+# Fails unless both images have the same programs and certificate authorities as the release, which the SBOM lists:
 #   tools/same-files.sh IMAGE CLI RELEASE
-# IMAGE is the folder that `docker buildx build --platform linux/amd64,linux/arm64 --output type=local,dest=IMAGE` makes,
-# CLI the one with `--target cli`, and RELEASE that of `make dist`.
+# IMAGE is the folder that `docker buildx build --platform linux/amd64,linux/arm64 --output type=local,dest=IMAGE` writes. CLI is the
+# folder that the same command writes with `--target cli`. RELEASE is the folder that `make dist` writes.
 set -euo pipefail
 
 if [ "$#" -ne 3 ]; then

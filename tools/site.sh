@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=$(realpath -m "${1:?the folder of the site}")
-minors=5 # minor versions that the site has; older ones have their pages on GitHub
+minors=5 # number of minor versions on the site; the pages of older versions are on GitHub
 
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
@@ -34,7 +34,7 @@ rm -rf "$out"
 mkdir -p "$out"
 build main main .
 for tag in "${tags[@]}"; do
-	# The pages of the release, in the present layout.
+	# Build the pages of the release with the layout of the work tree.
 	mkdir "$temporary/$tag"
 	git archive "$tag" | tar -x -C "$temporary/$tag"
 	rm -rf "$temporary/$tag/site"
@@ -43,7 +43,7 @@ for tag in "${tags[@]}"; do
 done
 if [ "$newest" = latest ]; then build latest "${tags[0]}" "$temporary/${tags[0]}"; fi
 
-# The root leads to the newest version. GitHub Pages answers with 404.html for every address without a page.
+# The page at the root redirects to the newest version. For every address without a page, GitHub Pages answers with 404.html.
 page() { # TITLE HEAD BODY
 	printf '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
 	printf '<meta name="color-scheme" content="light dark">\n<title>%s</title>\n%s%s\n</html>\n' "$@"

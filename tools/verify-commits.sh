@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks that the subjects of commits have the form of CONTRIBUTING: "package: imperative subject", in at most 90 characters. It
-# checks the last 50 commits of this branch, but none before the commit that added this file.
+# checks the last 50 commits of this branch, except the commit that added this file and earlier ones.
 #   tools/verify-commits.sh          checks the commits of this repository
 #   tools/verify-commits.sh -        checks subjects from stdin, one a line
 #   tools/verify-commits.sh -test    tests the check itself
@@ -13,7 +13,7 @@ form='^[A-Za-z0-9][A-Za-z0-9._/*-]*(, [A-Za-z0-9._/*-]+)*: [a-z]'
 # Words after the colon that aren't imperatives: an article or a pronoun, or a form such as "added", "adding" and "adds".
 noun='^[^:]+: (an?|the|this|that|it|its|we|no|some|when|if) '
 verb='^[^:]+: [a-z-]+(ed|ing|[^us]s) '
-# Words that end like those forms but are imperatives or names.
+# Imperatives with the endings of those forms.
 exempt='^[^:]+: (alias|bring|embed|feed|need|proceed|ring|seed|shed|speed|string|swing) '
 
 check() { # reads subjects from stdin, reports each wrong one, and fails if there is one

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the site in a temporary repository with releases, and fails if it has other versions than tools/site.sh promises.
-# The repository holds a copy of the work tree, with another text in one page at each tag.
+# Builds the site in a temporary repository with releases, and fails if the site has other versions than the comment of tools/site.sh
+# promises. The repository has a copy of the work tree, with another text in one page at each tag.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 copy=$(mktemp -d)
@@ -15,7 +15,8 @@ git init --quiet
 git config user.name test
 git config user.email test@example.com
 
-# v0.9.1 is the newest release of its minor version, v0.10.0 the newest release, and v0.11.0-rc.1 no release.
+# v0.9.1 is the newest release of its minor version, and v0.10.0 is the newest release. v0.11.0-rc.1 is a pre-release, which the site
+# leaves out.
 for tag in v0.9.0 v0.9.1 v0.10.0 v0.11.0-rc.1; do
 	printf '\nPages of %s.\n' "$tag" >>docs/tutorial.md
 	git add --all

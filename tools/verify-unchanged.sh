@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command in a copy of the work tree. If the command changes a file there, it prints the
-# difference and fails.
+# Runs a command in a copy of the work tree. If the command changes a file there, this script prints
+# the difference and fails.
 #   tools/verify-unchanged.sh make generate
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,7 +12,7 @@ tar -cf - --exclude=./.git --exclude=./bin . | tar -xf - -C "$copy"
 cd "$copy"
 git init --quiet
 
-tree() { # prints the git tree of all files that git doesn't ignore
+tree() { # prints the id of a git tree with all files that git doesn't ignore
 	git add --all
 	git write-tree
 }
