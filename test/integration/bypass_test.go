@@ -104,13 +104,13 @@ func TestHistoryHasOriginOfEachVersion(t *testing.T) {
 	}
 	g.until(t, "the version says what was lost", time.Second, func(log *guardhistory.Log) error {
 		v, _ := log.Newest()
-		return missing(strings.Join(v.Lost, " ") != "protected-principal" || v.Summary.ProtectedMissing != 1 || v.Verdict != "deny", fmt.Sprintf("%+v", v))
+		return errorIf(strings.Join(v.Lost, " ") != "protected-principal" || v.Summary.ProtectedMissing != 1 || v.Verdict != "deny", fmt.Sprintf("%+v", v))
 	})
 	remove(t)
 	replicas[1].wantMetric(t, "awsauth_guard_live_present", 0, 5*time.Second)
 	g.until(t, "the deletion bypassed the guard", 5*time.Second, func(log *guardhistory.Log) error {
 		v, _ := log.Newest()
-		return missing(!v.Deleted || v.Origin != guardhistory.Bypassed, "it has not")
+		return errorIf(!v.Deleted || v.Origin != guardhistory.Bypassed, "it has not")
 	})
 }
 
@@ -270,7 +270,7 @@ func TestHistoryIsCompleteAfterRestart(t *testing.T) {
 		if len(versions) != 5 {
 			return errors.New("it has not")
 		}
-		return missing(versions[3].Origin != guardhistory.Changed || versions[4].Origin != guardhistory.Bypassed, "it says something else")
+		return errorIf(versions[3].Origin != guardhistory.Changed || versions[4].Origin != guardhistory.Bypassed, "the two newest versions have other origins")
 	})
 	third.wantMetric(t, bypassed, 1, 5*time.Second)
 }

@@ -80,9 +80,9 @@ func endDeletion(t *testing.T) {
 var allGone = []string{"deleted", "last-admin", "node-role-removed", "protected-principal"}
 
 // After a client has deleted an aws-auth with finalizers, the removal of the last finalizer completes the deletion. The guard
-// evaluates this removal as a deletion, for every user, even if the update changes other fields. It admits the removal only to
-// EKS. Otherwise a user could avoid the rule deleted: delete an empty aws-auth that has a finalizer, fill it again, and remove
-// the finalizer.
+// evaluates this removal as a deletion, for every user, even if the update changes other fields. If aws-auth
+// maps principals, only EKS and break-glass can complete the deletion. Otherwise a user could avoid the rule deleted: delete an
+// empty aws-auth that has a finalizer, fill it again, and remove the finalizer.
 func TestDeletionByFinalizer(t *testing.T) {
 	startDeletion(t, data{}, "", finalizer, another)
 	c := as(t, operator)

@@ -67,7 +67,7 @@ func (g *guarded) wantEnforced(t *testing.T, r *replica, reason string) {
 	wantEvent(t, g, begun, event, reason)
 	until(t, "/readyz?verbose says so", 5*time.Second, func(ctx context.Context) error {
 		body, err := webhook.Get(ctx, "http://"+r.address("health")+"/readyz?verbose")
-		return missing(err != nil || !strings.Contains(body, line) || !strings.Contains(body, reason), fmt.Sprint(body, err))
+		return errorIf(err != nil || !strings.Contains(body, line) || !strings.Contains(body, reason), fmt.Sprint(body, err))
 	})
 	if reason == "" {
 		return
@@ -198,7 +198,7 @@ func TestSelfTestIsRefusedAndNotCounted(t *testing.T) {
 			r.wantMetric(t, "awsauth_guard_leader", 1, 10*time.Second)
 			until(t, "the replica has made two self-tests", 20*time.Second, func(context.Context) error {
 				n, err := deletions(user)
-				return missing(err != nil || n < 2, fmt.Sprint(n, err))
+				return errorIf(err != nil || n < 2, fmt.Sprint(n, err))
 			})
 			r.wantMetric(t, "awsauth_guard_enforced", test.want, 20*time.Second)
 			for _, series := range []string{

@@ -206,7 +206,7 @@ func update(ctx context.Context, c *client, d data) error {
 	return err
 }
 
-// apply sends an object by server-side apply.
+// apply writes an object with server-side apply.
 func apply(ctx context.Context, c *client, cm *corev1.ConfigMap, options metav1.PatchOptions) error {
 	body, err := yaml.Marshal(cm)
 	if err != nil {
@@ -216,7 +216,7 @@ func apply(ctx context.Context, c *client, cm *corev1.ConfigMap, options metav1.
 	return err
 }
 
-// ruleID matches the id of a rule at the end of a message. The last three are the ids without a hyphen.
+// ruleID matches the id of a rule in brackets, as messages have it. The last three ids are those without a hyphen.
 var ruleID = regexp.MustCompile(`\[([a-z]+(?:-[a-z]+)+|deleted|emptied|immutable)\]`)
 
 // ruleIDs returns the ids of the rules that the texts name, sorted and without duplicates.

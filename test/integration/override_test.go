@@ -238,7 +238,7 @@ func TestBreakGlassDelete(t *testing.T) {
 				wantAdmitted(t, c, err, all...)
 				wantOverridden(t, &counts, 1, 0)
 				if stored(t).Name != "" {
-					t.Error("it is still there")
+					t.Error("aws-auth is still stored")
 				}
 			}
 			if test.admitted {

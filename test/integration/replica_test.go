@@ -154,7 +154,7 @@ func (r *replica) address(port string) string {
 // wantReady waits until the replica is ready.
 func (r *replica) wantReady(t *testing.T, within time.Duration) {
 	t.Helper()
-	until(t, "the replica is ready", within, func(context.Context) error { return missing(!r.ready.Load(), "it is not ready") })
+	until(t, "the replica is ready", within, func(context.Context) error { return errorIf(!r.ready.Load(), "it is not ready") })
 }
 
 // probe calls the readiness endpoint repeatedly, as the kubelet does, until the replica ends. It tells the balancer

@@ -35,7 +35,7 @@ func wantStored(t *testing.T, d data) {
 	t.Helper()
 	begun := time.Now()
 	until(t, "the last good version is stored", restoredWithin, func(context.Context) error {
-		return missing(!maps.Equal(stored(t).Data, d), "it is not")
+		return errorIf(!maps.Equal(stored(t).Data, d), "it is not")
 	})
 	t.Logf("stored after %s", time.Since(begun).Round(time.Millisecond))
 }
@@ -46,10 +46,10 @@ func wantUntouched(t *testing.T, replicas []*replica, d data) {
 	t.Helper()
 	begun := time.Now()
 	until(t, "a restore would have been made", restoredWithin, func(context.Context) error {
-		return missing(time.Since(begun) < 10*time.Second, "not yet")
+		return errorIf(time.Since(begun) < 10*time.Second, "not yet")
 	})
 	if got := stored(t).Data; !maps.Equal(got, d) {
-		t.Errorf("stored is %v", got)
+		t.Errorf("the stored data is %v, want %v", got, d)
 	}
 	if got := sum(t.Context(), replicas, restoredSeries); got != 0 {
 		t.Errorf("%v versions were restored", got)
@@ -60,7 +60,7 @@ func wantUntouched(t *testing.T, replicas []*replica, d data) {
 func wantReadyToRestore(t *testing.T, replicas []*replica) {
 	t.Helper()
 	until(t, "a replica is ready to restore", 15*time.Second, func(ctx context.Context) error {
-		return missing(sum(ctx, replicas, "awsauth_guard_restore_ready") != 1, "none is")
+		return errorIf(sum(ctx, replicas, "awsauth_guard_restore_ready") != 1, "none is")
 	})
 }
 
@@ -90,7 +90,7 @@ func TestRestore(t *testing.T) {
 		wantEvent(t, g, begun, kube.Restored, "restored the last good aws-auth")
 		g.wantNewest(t, 5*time.Second, guardhistory.Restored, "awsauth-guard", good)
 		if lost != nil && stored(t).Labels["keep"] != "keep" {
-			t.Error("its labels are gone")
+			t.Error("the restored aws-auth lacks the labels")
 		}
 		if got := sum(t.Context(), replicas, restoredSeries); got != float64(i+1) {
 			t.Errorf("%v versions were restored, want %d", got, i+1)
@@ -98,10 +98,10 @@ func TestRestore(t *testing.T) {
 	}
 	g.write(t, data{"mapRoles": "[]\n"}, "kubectl-edit")
 	until(t, "the leader reports that the limit prevents a restore", restoredWithin, func(ctx context.Context) error {
-		return missing(sum(ctx, replicas, limitedSeries) != 1, "it does not")
+		return errorIf(sum(ctx, replicas, limitedSeries) != 1, "it does not")
 	})
 	if got := stored(t).Data; !maps.Equal(got, data{"mapRoles": "[]\n"}) {
-		t.Errorf("it is restored: %v", got)
+		t.Errorf("the guard restored a version beyond the limit: %v", got)
 	}
 	if got := sum(t.Context(), replicas, bypassed); got != 4 {
 		t.Errorf("%v changes have bypassed the guard, want 4", got)
@@ -277,7 +277,7 @@ func TestRestoreAfterManyWrites(t *testing.T) {
 	wantStored(t, base())
 	g.until(t, "the history keeps a good version", 5*time.Second, func(log *guardhistory.Log) error {
 		v, ok := log.NewestGood()
-		return missing(!ok || !maps.Equal(v.Data, base()), "it does not")
+		return errorIf(!ok || !maps.Equal(v.Data, base()), "it does not")
 	})
 }
 
@@ -344,10 +344,10 @@ func TestRestoreKeepsBytes(t *testing.T) {
 	g.bypass(t, roles(node))
 	until(t, "the bytes are stored again", restoredWithin, func(ctx context.Context) error {
 		cm, err := c.Get(ctx, "aws-auth", metav1.GetOptions{})
-		return missing(err != nil || !maps.Equal(cm.Data, good), fmt.Sprint(err))
+		return errorIf(err != nil || !maps.Equal(cm.Data, good), fmt.Sprint(err))
 	})
 	g.until(t, "the history holds them", 5*time.Second, func(log *guardhistory.Log) error {
 		v, ok := log.NewestGood()
-		return missing(!ok || !maps.Equal(v.Data, good) || len(log.Damaged()) > 0, "it does not")
+		return errorIf(!ok || !maps.Equal(v.Data, good) || len(log.Damaged()) > 0, "it does not")
 	})
 }

@@ -115,7 +115,7 @@ func TestCertificateRotation(t *testing.T) {
 		old := s.state(t).Current.Cert
 		lost := s.load(t, c)
 		s.annotate(t, "two")
-		until(t, "the Secret has the next CA", 10*time.Second, func(context.Context) error { return missing(s.state(t).Next == nil, "it does not") })
+		until(t, "the Secret has the next CA", 10*time.Second, func(context.Context) error { return errorIf(s.state(t).Next == nil, "it does not") })
 		s.leader(t).sever()
 		s.start(parent) // this replica also serves in the later subtests
 		s.rotated(t, old)
@@ -158,7 +158,7 @@ func TestCertificateRotation(t *testing.T) {
 		s.rotated(t, old)
 		lost.none(t)
 		if !s.state(t).Current.Cert.Equal(other.Cert) {
-			t.Error("it is not in use")
+			t.Error("the leader has replaced the other CA")
 		}
 	})
 }
@@ -210,7 +210,7 @@ func TestCABundleIsRestored(t *testing.T) {
 	}
 	t.Run("the configuration is deleted and made again", func(t *testing.T) {
 		s.unregister(t)
-		until(t, "the replica is not ready", 5*time.Second, func(context.Context) error { return missing(r.ready.Load(), "it is") })
+		until(t, "the replica is not ready", 5*time.Second, func(context.Context) error { return errorIf(r.ready.Load(), "it is") })
 		s.register(t)
 		restored(t)
 	})
@@ -231,9 +231,9 @@ func TestForeignCABundleIsKept(t *testing.T) {
 	theirs := servingcert.EncodeCertificates(foreign.Cert)
 	ours := s.annotateConfig(t, nil, theirs)
 	until(t, "the leader logs that it cannot maintain the certificate", 10*time.Second, func(context.Context) error {
-		return missing(len(r.lines("cannot maintain the serving certificate")) == 0, "it does not")
+		return errorIf(len(r.lines("cannot maintain the serving certificate")) == 0, "it does not")
 	})
-	until(t, "the replica is not ready", 5*time.Second, func(context.Context) error { return missing(r.ready.Load(), "it is") })
+	until(t, "the replica is not ready", 5*time.Second, func(context.Context) error { return errorIf(r.ready.Load(), "it is") })
 	for _, got := range s.bundles(t) {
 		if !bytes.Equal(got, theirs) {
 			t.Error("the caBundle is overwritten")
@@ -261,9 +261,9 @@ func TestCertificateWithoutAPIServer(t *testing.T) {
 	until(t, "it renews its certificate", 10*time.Second, func(ctx context.Context) error {
 		leaf, err := r.leaf(ctx)
 		if err == nil && leaf.Equal(before) {
-			err = errors.New("it is the same")
+			err = errors.New("it serves the same certificate")
 		}
-		return errors.Join(err, missing(!r.ready.Load(), "it is not ready"))
+		return errors.Join(err, errorIf(!r.ready.Load(), "it is not ready"))
 	})
 	if err := update(t.Context(), c, base()); err != nil {
 		t.Error(err)
@@ -274,10 +274,10 @@ func TestCertificateWithoutAPIServer(t *testing.T) {
 // eks:observed, it calls the observing webhook. For all others, it calls neither.
 var editor = rest.ImpersonationConfig{UserName: "editor"}
 
-// missing returns an error with the text what if is is true, and nil otherwise.
-func missing(is bool, what string) error {
-	if is {
-		return errors.New(what)
+// errorIf returns an error with the text if the condition is true, and nil otherwise.
+func errorIf(condition bool, text string) error {
+	if condition {
+		return errors.New(text)
 	}
 	return nil
 }
@@ -361,7 +361,7 @@ func TestDeletedSecretIsCreated(t *testing.T) {
 	s := newSelfManaged(t, hasty())
 	s.register(t)
 	s.start(t).wantReady(t, 10*time.Second)
-	until(t, "the CA is stored", 10*time.Second, func(context.Context) error { return missing(s.state(t).Current == nil, "it is not") })
+	until(t, "the CA is stored", 10*time.Second, func(context.Context) error { return errorIf(s.state(t).Current == nil, "it is not") })
 	before := s.state(t).Current.Cert
 	if err := s.client.CoreV1().Secrets(s.namespace).Delete(t.Context(), guard, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -371,7 +371,7 @@ func TestDeletedSecretIsCreated(t *testing.T) {
 		return err
 	})
 	if after := s.state(t).Current; after == nil || !after.Cert.Equal(before) {
-		t.Error("it has another CA")
+		t.Error("the new Secret has another CA")
 	}
 	s.start(t).wantReady(t, 10*time.Second)
 }

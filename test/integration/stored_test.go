@@ -189,7 +189,7 @@ func (g *guarded) run(t *testing.T, n int) (list []*replica) {
 	}
 	g.until(t, "the history begins", 20*time.Second, func(log *guardhistory.Log) error {
 		_, ok := log.Newest()
-		return missing(!ok, "it has not")
+		return errorIf(!ok, "it has not")
 	})
 	return list
 }
@@ -201,7 +201,7 @@ func (g *guarded) wantCalled(t *testing.T) {
 	c := as(t, rest.ImpersonationConfig{UserName: "fixture"})
 	until(t, "the API server calls the replicas", 10*time.Second, func(ctx context.Context) error {
 		_, err := c.Update(ctx, roles("[").configMap(), metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
-		return missing(err == nil || !strings.Contains(err.Error(), `admission webhook "live.awsauth-guard.io" denied`), fmt.Sprint(err))
+		return errorIf(err == nil || !strings.Contains(err.Error(), `admission webhook "live.awsauth-guard.io" denied`), fmt.Sprint(err))
 	})
 }
 
@@ -266,7 +266,7 @@ func (g *guarded) wantNewest(t *testing.T, within time.Duration, how guardhistor
 	t.Helper()
 	g.until(t, "the newest version is "+string(how), within, func(log *guardhistory.Log) error {
 		v, ok := log.Newest()
-		return missing(!ok || v.Origin != how || manager != "" && v.Manager != manager || !maps.Equal(v.Data, d), "it is not")
+		return errorIf(!ok || v.Origin != how || manager != "" && v.Manager != manager || !maps.Equal(v.Data, d), "it is not")
 	})
 }
 
@@ -289,7 +289,7 @@ func (r *replica) wantMetric(t *testing.T, series string, want float64, within t
 	t.Helper()
 	until(t, fmt.Sprintf("%s is %v", series, want), within, func(ctx context.Context) error {
 		got, ok := r.value(ctx, series)
-		return missing(!ok || got != want, fmt.Sprintf("it is %v (%v)", got, ok))
+		return errorIf(!ok || got != want, fmt.Sprintf("it is %v (%v)", got, ok))
 	})
 }
 
@@ -318,7 +318,7 @@ func wantEvent(t *testing.T, g *guarded, since time.Time, reason kube.Reason, te
 				return nil
 			}
 		}
-		return fmt.Errorf("there are %d others", len(list.Items))
+		return fmt.Errorf("%d Events have this reason, but are older or have another message", len(list.Items))
 	})
 }
 
@@ -334,7 +334,7 @@ func lead(t *testing.T, replicas []*replica) (leads, follows *replica) {
 				follows = r
 			}
 		}
-		return missing(leads == nil || follows == nil, "either every replica is the leader, or no replica is")
+		return errorIf(leads == nil || follows == nil, "either every replica is the leader, or no replica is")
 	})
 	return leads, follows
 }
