@@ -28,8 +28,8 @@ import (
 )
 
 // promtool returns the path of promtool in Go's cache. If the cache doesn't have promtool, it builds promtool first. The build
-// leaves out Prometheus's service discovery in clouds, which takes most of the time to compile. For this it needs a build tag, which
-// `go tool -n` has no option for. So it calls `go run -exec=echo`, which prints the path of the program instead of running it.
+// leaves out Prometheus's service discovery in clouds, which takes most of the time to compile. `go tool -n` has no option for the
+// build tag that leaves it out. `go run -exec=echo` has one, and prints the path of the program instead of running it.
 var promtool = sync.OnceValues(func() (path string, err error) {
 	for range 2 { // the first go run may link promtool to a temporary path, which it deletes; the second finds promtool in the cache
 		cmd := exec.CommandContext(context.Background(), "go", "run", "-exec=echo",
@@ -258,7 +258,7 @@ func TestAPIServerMetrics(t *testing.T) {
 		eventually(t, "the API server counts calls without an answer", func() error {
 			_, err := as(t, "operator").CoreV1().ConfigMaps("kube-system").Create(t.Context(), awsAuth(adminEntry), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 			if !bytes.Contains(apiServerText(t), []byte(`fail_open_count{name="aws-auth.awsauth-guard.io"`)) {
-				return fmt.Errorf("it does not: %w", err)
+				return fmt.Errorf("it does not count them; the last call: %w", err)
 			}
 			return nil
 		})

@@ -294,8 +294,8 @@ func TestBackstop(t *testing.T) {
 	})
 }
 
-// TestBackstopRefusesLastFinalizer: an update that removes the last finalizer of a deleted aws-auth completes the
-// deletion. The backstop refuses this update like a deletion.
+// TestBackstopRefusesLastFinalizer: after a client has deleted an aws-auth with finalizers, an update that removes the last finalizer
+// completes the deletion. The backstop refuses this update like a deletion.
 func TestBackstopRefusesLastFinalizer(t *testing.T) {
 	install(t, "ignore")
 	finalizers := func(names ...string) func(*corev1.ConfigMap) {
@@ -347,9 +347,9 @@ func TestBackstopRefusesLastFinalizer(t *testing.T) {
 	}
 }
 
-// TestBackstopBound: the backstop can evaluate the largest map that docs/reference/limits.md promises, with as many entries and
-// protected principals. If an expression cost too much, the API server would stop its evaluation and admit the change. An entry has
-// about 200 characters.
+// TestBackstopBound: the backstop can evaluate the sizes that docs/reference/limits.md promises: 1,000 entries, 1,000 access entries
+// and 20 protected principals. If an expression cost too much, the API server would stop its evaluation and admit the change. An
+// entry has about 200 characters.
 func TestBackstopBound(t *testing.T) {
 	const protected, entries = 20, 1000
 	list := func(format string, n int) string {

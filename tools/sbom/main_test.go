@@ -84,7 +84,7 @@ func TestAuthorities(t *testing.T) {
 	}
 	p := document.Packages[i]
 	if digest := fmt.Sprintf("%x", sha256.Sum256([]byte(text))); p.PackageChecksums[0].Value != digest || p.PackageComment != "2 certificates" {
-		t.Errorf("it has %q and the digest %s, want %s", p.PackageComment, p.PackageChecksums[0].Value, digest)
+		t.Errorf("the file has the comment %q and the digest %s, want %s", p.PackageComment, p.PackageChecksums[0].Value, digest)
 	}
 	if !slices.ContainsFunc(document.Relationships, func(r *v2_3.Relationship) bool {
 		return r.Relationship == "GENERATED_FROM" && r.RefA.ElementRefID == p.PackageSPDXIdentifier

@@ -141,7 +141,8 @@ func serve(ctx context.Context, site string) (address string, stop func(), err e
 	return "http://" + listener.Addr().String() + prefix, func() { _ = server.Close() }, nil
 }
 
-// follow returns the problem of a link, or "" if the link leads to a page, heading or file of the site, or by https to another site.
+// follow returns the problem of a link. It returns "" if the link leads to a page, heading or file of the site, or leaves the site by
+// https or mailto.
 func follow(site, address, link string, pages map[string]*page) string {
 	target, fragment, _ := strings.Cut(link, "#")
 	name, inside := strings.CutPrefix(target, address)

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestFollow: a link to a page, a heading or a file of the site is right, and so is a link to another server. Every other
-// link is a problem.
+// TestFollow: a link to a page, a heading or a file of the site is right, and so is an https link to another server. Every other link
+// is a problem.
 func TestFollow(t *testing.T) {
 	site := t.TempDir()
 	for _, name := range []string{"latest/index.html", "latest/style.css", "index.html"} {
