@@ -104,8 +104,8 @@ func TestGoldensHaveValues(t *testing.T) {
 	}
 }
 
-// TestPromises checks the labels, the webhooks, the pods, the GuardConfig and the permissions of the objects of every value set.
-func TestPromises(t *testing.T) {
+// TestObjectsOfValueSets checks the labels, the webhooks, the pods, the GuardConfig and the permissions of the objects of every value set.
+func TestObjectsOfValueSets(t *testing.T) {
 	t.Parallel()
 	for _, values := range valueSets(t) {
 		t.Run(values, func(t *testing.T) {

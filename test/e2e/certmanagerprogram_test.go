@@ -14,7 +14,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// certManager is the namespace of cert-manager's service accounts. Its chart has the same name.
+// certManager is the namespace of cert-manager's service accounts, and the name of the release of its chart.
 const certManager = "cert-manager"
 
 // startCertManager starts cert-manager's controllers and cainjector beside the cluster. They have the rights that
