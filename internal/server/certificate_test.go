@@ -29,7 +29,8 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}
 }
 
-// Each review uses a new connection, so that each needs a matching certificate and key.
+// While the kubelet replaces the certificate, the webhook answers each review. Each review uses a new connection, so each
+// needs a certificate and a key that match.
 func TestNoReviewIsLostWhileCertificatesChange(t *testing.T) {
 	t.Parallel()
 	files := newSecret(t)
@@ -63,7 +64,7 @@ func TestNoReviewIsLostWhileCertificatesChange(t *testing.T) {
 	close(done)
 	running.Wait()
 	eventually(t, "the last certificate is served", func() bool { return p.serial(t) == files.number })
-	t.Logf("%d reviews beside %d swaps", answered.Load(), swaps)
+	t.Logf("%d reviews during %d swaps", answered.Load(), swaps)
 }
 
 // serial returns the serial number of the serving certificate.
@@ -80,7 +81,7 @@ func (p *process) serial(t *testing.T) int64 {
 type secret struct {
 	t      *testing.T
 	folder string
-	number int64
+	number int64 // serial number of the current certificate
 }
 
 func newSecret(t *testing.T) *secret {

@@ -36,7 +36,8 @@ func newIssuer(t *testing.T) *issuer {
 	return i
 }
 
-// sign signs a certificate. The first certificate is the self-signed CA.
+// sign creates a key and a certificate for it from the template. The first call creates the self-signed CA, and the CA signs
+// the certificates of the later calls.
 func (i *issuer) sign(template *x509.Certificate) tls.Certificate {
 	i.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -67,7 +68,7 @@ func (i *issuer) client(name string, dnsNames ...string) *tls.Certificate {
 }
 
 // With a client CA the webhook answers only callers with a certificate that this CA signed. With a client name the
-// certificate must also have this name. Probes need no certificate.
+// certificate must also have this name, as its common name or a DNS name. Probes need no certificate.
 func TestClientCertificateIsRequired(t *testing.T) {
 	t.Parallel()
 	ca, other := newIssuer(t), newIssuer(t)
@@ -104,7 +105,7 @@ func TestClientCertificateIsRequired(t *testing.T) {
 	}
 }
 
-// askAs sends a review with a client certificate, or without one.
+// askAs sends a review with a client certificate, or without one if cert is nil.
 func (p *process) askAs(t *testing.T, cert *tls.Certificate) error {
 	t.Helper()
 	config := &tls.Config{InsecureSkipVerify: true}
@@ -146,7 +147,7 @@ func TestClientCAIsReloaded(t *testing.T) {
 		want(step.name, other, ca)
 	}
 	if n := len(p.log.lines("cannot read the client CAs again; those that were read last stay in force")); n != 1 {
-		t.Errorf("the log tells %d times that the file has no CA:\n%s", n, p.log)
+		t.Errorf("the log says %d times that the file has no CA:\n%s", n, p.log)
 	}
 }
 

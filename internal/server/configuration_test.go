@@ -72,8 +72,9 @@ func TestConfigIsReloaded(t *testing.T) {
 	}
 }
 
-// Without --state the guard can't ask for the right break-glass. It logs this at the start and when it reads a new configuration.
-func TestRightWithoutStateIsReported(t *testing.T) {
+// The guard logs an error if overrides.subjectAccessReview is on and --state is missing, because it then can't ask the API server
+// whether a requester has the RBAC verb break-glass. It logs the error at the start and when a new configuration turns the option on.
+func TestSubjectAccessReviewWithoutStateIsLogged(t *testing.T) {
 	t.Parallel()
 	const message = "overrides.subjectAccessReview needs --state: without it the guard cannot ask the API server who has the RBAC verb break-glass, and refuses break-glass to requesters who have only this verb"
 	on, off := filepath.Join(t.TempDir(), "on.yaml"), filepath.Join(t.TempDir(), "off.yaml")

@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/server"
 )
 
-// port is a listener with limits and its accepted connections.
+// port is a listener that limits its connections, with a channel of the connections that it accepted.
 type port struct {
 	t        *testing.T
 	listener *server.Connections
@@ -52,7 +52,7 @@ type peer struct {
 }
 
 // open opens a connection from the source address 127.0.0.N, where N is source. The peer's conn is nil if the listener
-// closes the connection.
+// closes the connection instead of accepting it.
 func (p *port) open(source byte) *peer {
 	p.t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, source)}}
@@ -74,7 +74,7 @@ func (p *port) open(source byte) *peer {
 	return c
 }
 
-// state reports a connection's state to the listener, as the server does.
+// state reports a connection's state to the listener, as an [http.Server] does.
 func (p *port) state(c *peer, state http.ConnState) { p.listener.Note(c.conn, state) }
 
 // gone waits until the listener closes one of the connections, and returns its index.
@@ -104,23 +104,23 @@ func TestConnectionOverLimitOfSourceClosesLongestIdle(t *testing.T) {
 	p.state(b, http.StateIdle) // b becomes idle after c
 	d := p.open(1)
 	if d.conn == nil || p.gone(other, a, b, c) != 3 {
-		t.Fatal("the longest idle connection did not give way")
+		t.Fatal("the listener did not close the longest idle connection")
 	}
 	p.state(d, http.StateActive)
 	e := p.open(1)
 	if e.conn == nil || p.gone(other, a, b, d) != 2 {
-		t.Fatal("the idle connection did not give way")
+		t.Fatal("the listener did not close the idle connection")
 	}
 	p.state(e, http.StateActive)
 	if f := p.open(1); f.conn != nil {
-		t.Error("a source got more connections than its limit, while all of them work")
+		t.Error("a source got more connections than its limit, while all of them are active")
 	}
 	a.conn.NetConn().Close()
 	if f := p.open(1); f.conn == nil {
 		t.Error("a connection that was closed still counts")
 	}
 	if p.open(2).conn == nil {
-		t.Error("another source is not let in")
+		t.Error("the listener accepted no connection of another source")
 	}
 }
 
@@ -138,17 +138,17 @@ func TestFullPortAcceptsSourcesWithFewConnections(t *testing.T) {
 	p.state(many[2], http.StateIdle)
 
 	if p.open(1).conn == nil || p.gone(append(many, kept, few)...) != 2 {
-		t.Fatal("the idle connection of the source with the most did not give way")
+		t.Fatal("the listener did not close the idle connection of the source with the most connections")
 	}
 	many = append(many[:2], many[3])
 	if p.open(4).conn == nil || p.gone(append(many, kept, few)...) != 0 {
-		t.Fatal("the connection that works the longest of the source with the most did not give way")
+		t.Fatal("the listener did not close the connection that was active the longest of the source with the most connections")
 	}
 	// Now the source addresses 1 and 2 have two connections each, and 3 and 4 have one each.
 	if p.open(2).conn != nil {
-		t.Error("a source that has the most got one more, while its connections work")
+		t.Error("a source that has the most connections got one more, while its connections are active")
 	}
 	if p.open(5).conn == nil {
-		t.Error("a new source is not let in")
+		t.Error("the listener accepted no connection of a new source")
 	}
 }

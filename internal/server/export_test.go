@@ -20,8 +20,8 @@ func (d *directory) Announce() func(context.Context) error { return d.announce }
 // Prepare exports prepare.
 func (d *directory) Prepare() { d.prepare() }
 
-// CompareAccessEntries returns accessEntries.compare for a GuardConfig file. The guard calls it with the cluster after
-// each read.
+// CompareAccessEntries returns accessEntries.compare for a GuardConfig file. The guard calls compare with the cluster after
+// each read of the access entries from EKS.
 func CompareAccessEntries(file string, recorder *metrics.Recorder, log *slog.Logger) (func(*access.Cluster), error) {
 	cfg, err := newConfiguration(file, "", recorder, log)
 	if err != nil {

@@ -39,10 +39,12 @@ const (
 	// That review takes at most quietTimeout, so the sum is at most 30 s, the longest time that the API server can wait
 	// (Kubernetes API reference, ValidatingWebhook, timeoutSeconds). On an idle machine slowdown adds 0.2 s.
 	slowdown = 20
-	// maxRepeated limits the rounds that don't count. After them the test fails, because the machine is too busy.
+	// maxRepeated limits the rounds of a flood that the test repeats because the process without a flood took longer than
+	// quietTimeout. If there are more, the test fails, because the machine is too busy.
 	maxRepeated = 50
-	// legitimate is the number of rounds that count. In each round one client sends a review to the process without a flood,
-	// and then two clients send one review each during the flood. A round begins in each interval reviewEvery.
+	// legitimate is the number of rounds of a flood, without repeated ones. In each round one client sends a review to the
+	// process without a flood, and then two clients send one review each during the flood. reviewEvery is the minimum interval
+	// between the starts of two rounds.
 	legitimate  = 5
 	reviewEvery = 200 * time.Millisecond
 	// dialEvery is the interval between new connections of a flood. It limits their rate because the attacker uses the same
@@ -50,14 +52,16 @@ const (
 	dialEvery = 5 * time.Millisecond
 )
 
-// flood holds open as many connections as the webhook accepts. It replaces each connection that the webhook closes.
+// flood opens connections to the webhook and holds them open. It replaces each connection that the webhook closes.
 type flood struct {
 	address string
 	dials   <-chan time.Time
-	settled atomic.Int64 // connections that the webhook closed, or that have sent all their data
+	// settled counts two events: a connection has sent all its data, and a connection ended. A connection can count twice.
+	settled atomic.Int64
 }
 
-// run opens connections from several source addresses until the context ends. It calls attack for each connection.
+// run holds the given number of connections open from each of as many source addresses as sources says, until the context ends.
+// It calls attack for each connection.
 func (f *flood) run(ctx context.Context, sources, connections int, attack func(*flood, net.Conn) error) {
 	var running sync.WaitGroup
 	for source := range sources {
@@ -100,23 +104,24 @@ func idle(_ *flood, conn net.Conn) error {
 	return err
 }
 
-// headers opens 200 streams. Each announces a body but never sends it.
+// headers opens 200 streams. Each announces a body of 1 KiB but never sends it.
 func headers(f *flood, conn net.Conn) error {
 	return f.streams(conn, 200, 1<<10, "application/json", 0)
 }
 
-// largeHeaders opens 50 streams with headers of 60 KiB.
+// largeHeaders opens 50 streams with headers of 60 KiB. Each announces a body but never sends it.
 func largeHeaders(f *flood, conn net.Conn) error {
 	return f.streams(conn, 50, 1<<10, "application/json;"+strings.Repeat("x", 60<<10), 0)
 }
 
-// halfBodies opens the maximum number of streams of a connection and announces a body of 7 MiB on each. It sends as many
-// bytes as the initial HTTP/2 window permits.
+// halfBodies opens the maximum number of streams of a connection (maxStreams) and announces a body of 7 MiB on each. On each
+// stream it sends 60 KiB, nearly as much as the initial HTTP/2 window of 64 KiB permits.
 func halfBodies(f *flood, conn net.Conn) error {
 	return f.streams(conn, 8, 7<<20, "application/json", 60<<10)
 }
 
-// streams opens n streams, sends a part of each body, and waits for the first response.
+// streams opens n streams, which announce a body of length bytes, and sends a part of each body. Then it reads until the
+// first response or the end of the connection, and returns an error in both cases.
 func (f *flood) streams(conn net.Conn, n, length int, contentType string, part int) error {
 	framer, err := openHTTP2(conn)
 	for i := 0; err == nil && i < n; i++ {
@@ -142,7 +147,7 @@ var errAnswered = errors.New("the webhook has answered")
 // streamID returns the identifier of a client's i-th stream (RFC 9113, section 5.1.1).
 func streamID(i int) uint32 { return uint32(2*i + 1) }
 
-// largeReview returns a review of an update with a mapRoles of 512 KiB.
+// largeReview returns a review of an update with a mapRoles of about 500 KiB.
 var largeReview = sync.OnceValue(func() string {
 	var roles strings.Builder
 	for i := range 4000 {
@@ -152,7 +157,7 @@ var largeReview = sync.OnceValue(func() string {
 		`,"object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"aws-auth","namespace":"kube-system"},"data":{"mapRoles":"` + roles.String() + `"}}}}`
 })
 
-// largeReviews sends complete reviews over HTTP/1. It sends each review after the response to the previous one.
+// largeReviews sends complete reviews over HTTP/1.1. It sends each review after the response to the previous one.
 func largeReviews(f *flood, conn net.Conn) error {
 	c := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	answers := bufio.NewReader(c)
@@ -214,7 +219,8 @@ func openStream(framer *http2.Framer, stream uint32, length int, contentType str
 	return err
 }
 
-// largeFrames sends a frame of an unknown type with the maximum size that Go's HTTP/2 server allows by default.
+// largeFrames sends a frame of an unknown type with the maximum size that Go's HTTP/2 server allows by default. The webhook
+// allows only frames of maxFrame.
 func largeFrames(_ *flood, conn net.Conn) error {
 	framer, err := openHTTP2(conn)
 	if err != nil {
@@ -272,14 +278,15 @@ func peakMemory(t *testing.T, pid int) int {
 	return 0
 }
 
-// During a flood the webhook answers each review from another source address within the API server's timeout, on a new
-// connection and on a kept connection. Its memory stays below the chart's limit. Other work on the machine slows down all
-// reviews. So each round also sends a review to a process without a flood, and the test repeats a round in which this
-// process is slow, too.
+// During a flood the webhook answers each review from another source address, on a new connection and on a kept connection,
+// and its memory stays below the chart's limit. On an idle machine each review is answered within the API server's timeout.
+// Other work on the machine slows down all reviews. So each round first sends a review to a process without a flood. The
+// test extends the timeout of the round by slowdown times the duration of this review. If this review takes longer than
+// quietTimeout, the test repeats the round.
 func TestReviewsAreAnsweredDuringFlood(t *testing.T) {
 	program := build(t)
 	if !json.Valid([]byte(largeReview())) {
-		t.Fatal("the large review is no JSON")
+		t.Fatal("the large review is not valid JSON")
 	}
 	quiet, _ := startProgram(t, program)
 	for _, tt := range []struct {
@@ -357,9 +364,9 @@ func TestReviewsAreAnsweredDuringFlood(t *testing.T) {
 				}
 			}
 			peak := peakMemory(t, pid)
-			t.Logf("%d rounds repeated, peak memory %d MiB (%d MiB before), %d connections of the flood", repeated, peak>>20, before>>20, f.settled.Load())
+			t.Logf("%d rounds repeated, peak memory %d MiB (%d MiB before), the flood's connections sent all their data or ended %d times", repeated, peak>>20, before>>20, f.settled.Load())
 			if peak >= memoryLimit {
-				t.Errorf("the process held %d MiB, the limit is %d MiB", peak>>20, memoryLimit>>20)
+				t.Errorf("the peak memory is %d MiB, the limit is %d MiB", peak>>20, memoryLimit>>20)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ import (
 
 const role = "arn:aws:iam::111122223333:role/"
 
-// added returns a review of a change that adds a role.
+// added returns the AdmissionRequest of a change that adds an entry for a role.
 func added(t *testing.T, name string) *admissionv1.AdmissionRequest {
 	t.Helper()
 	object := func(mapRoles string) apiruntime.RawExtension {
@@ -49,7 +49,7 @@ func added(t *testing.T, name string) *admissionv1.AdmissionRequest {
 	return r
 }
 
-// If IAM hangs, a review waits at most for the configured budget. The webhook answers it before IAM responds.
+// If IAM hangs, a review waits at most for the configured budget. The webhook answers the review before IAM responds.
 func TestReviewWaitsForIAMWithinBudget(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)
@@ -71,8 +71,8 @@ func TestReviewWaitsForIAMWithinBudget(t *testing.T) {
 	close(answer)
 }
 
-// If the AWS configuration can't be loaded, a new principal has the result unknown, and the webhook admits the change with a warning. The
-// metrics count the lookup but have no duration for it.
+// If the AWS configuration can't be loaded, the lookup of a new principal has the result unknown, and the webhook admits the
+// change with a warning. The metrics count the lookup but have no duration for it.
 func TestUnusableAWSConfigurationAdmitsWithWarning(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)
@@ -105,7 +105,8 @@ func scrape(t *testing.T, recorder *metrics.Recorder) string {
 	return b.String()
 }
 
-// A changed configuration takes effect: the directory uses other accounts, or stops its lookups.
+// The directory uses a changed configuration. When IAM is turned on, it calls IAM and logs its identity. When an account is
+// added, it looks up principals in this account.
 func TestDirectoryUsesNewConfiguration(t *testing.T) {
 	const other = "arn:aws:iam::222233334444:role/"
 	aws := iamtest.New(t)
@@ -130,7 +131,7 @@ func TestDirectoryUsesNewConfiguration(t *testing.T) {
 	}
 	d.Prepare()
 	if log.String() != "" {
-		t.Errorf("off, and it says\n%s", &log)
+		t.Errorf("the lookups are off, but the directory logs\n%s", &log)
 	}
 	use := func(iam config.IAM) {
 		changed := *cfg

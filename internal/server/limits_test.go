@@ -13,8 +13,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A frame of more than 16 KiB ends the connection, for every frame type. Otherwise the process would keep a buffer of the
-// frame's size.
+// A frame of more than 16 KiB ends the connection, even if its type is unknown. Otherwise the process would keep a buffer of
+// the frame's size.
 func TestLargeFrameEndsConnection(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
@@ -56,8 +56,8 @@ func readPing(framer *http2.Framer) bool {
 	}
 }
 
-// The webhook refuses a request before it reads the body, and then closes the connection. It doesn't wait for a body that
-// the client never sends.
+// If a request has a wrong method, content type or path, the webhook refuses it before it reads the body, and then closes
+// the connection. It doesn't wait for a body that the client never sends.
 func TestRefusedRequestWithoutItsBodyEnds(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))

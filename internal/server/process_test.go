@@ -37,7 +37,7 @@ const patience = 30 * time.Second
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
-	more chan struct{} // receives an element when the process has written more output
+	more chan struct{} // receives a value when the process has written more output
 }
 
 func newOutput() *output { return &output{more: make(chan struct{}, 1)} }

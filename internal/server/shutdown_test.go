@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// After the stop signal the process is immediately not ready. It answers new reviews for the delay, finishes open reviews,
-// and serves metrics and health until the end.
+// After the stop signal the process is alive but not ready. It accepts new connections and answers their reviews until the
+// shutdown delay ends. Then it stops with the status 0.
 func TestShutdownAnswersNewReviewsForTheDelay(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t), "--shutdown-delay", "2s")
@@ -24,7 +24,7 @@ func TestShutdownAnswersNewReviewsForTheDelay(t *testing.T) {
 	if code, _ := get(t, "http://"+p.health+"/healthz"); code != http.StatusOK {
 		t.Errorf("it is not alive: %d", code)
 	}
-	// The port accepts new connections for the whole delay, and loses no review before.
+	// The port accepts new connections for the whole delay. Each review of this time is answered.
 	lost := time.Time{}
 	for n := 0; lost.IsZero(); n++ {
 		answer, err := p.post(t.Context(), "/validate-aws-auth")
@@ -78,7 +78,7 @@ func TestShutdownEndsConnectionsWithoutLosingReviews(t *testing.T) {
 	}
 }
 
-// The webhook answers a review whose body arrives after the listener closes.
+// The webhook answers a review whose body arrives after the listener closes. Until then it also serves the metrics.
 func TestShutdownFinishesReviews(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
@@ -123,6 +123,6 @@ func TestMemoryLimitIsLogged(t *testing.T) {
 	t.Parallel()
 	p := start(t, newCertDir(t))
 	if n := len(p.log.lines("memory is limited")) + len(p.log.lines("memory is not limited")); n != 1 {
-		t.Errorf("the log says it %d times:\n%s", n, p.log)
+		t.Errorf("the log says %d times whether the memory is limited:\n%s", n, p.log)
 	}
 }
