@@ -29,7 +29,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// clusterCommands are the commands that read a cluster. The values are arguments with which the command succeeds.
+// clusterCommands are the commands that read a cluster. The values are arguments with which the command runs without an error on the cluster
+// of stubCluster. A command without arguments is not run.
 var clusterCommands = map[string][]string{
 	"lint":         {"lint", "--rule", "role-path=off"},
 	"explain":      {"explain", "arn:aws:iam::111122223333:role/b"},
@@ -47,13 +48,13 @@ var clusterCommands = map[string][]string{
 	"migrate plan": {"migrate", "plan", "--no-role-paths"},
 	// The file has an empty list of access entries.
 	"migrate verify": {"migrate", "verify", "--entries", "testdata/no-entries.json"},
-	// Not run, because EKS must have the CA of the API server. It reads aws-auth by the same code as migrate plan.
+	// Not run, because it needs an EKS that returns the CA of the API server. It reads aws-auth by the same code as migrate plan.
 	"migrate apply": nil,
 	// Not run, because it needs an editor. It reads and writes aws-auth by the same code as set.
 	"edit": nil,
 }
 
-// runnable are the clusterCommands that the tests run.
+// runnable returns the clusterCommands that the tests run.
 func runnable() map[string][]string {
 	commands := maps.Clone(clusterCommands)
 	maps.DeleteFunc(commands, func(_ string, args []string) bool { return args == nil })
@@ -63,7 +64,7 @@ func runnable() map[string][]string {
 // diagnoses reports whether a command explains in its output that it can't reach the cluster. Such a command then has the exit status 1.
 func diagnoses(command string) bool { return command == "whoami" || command == "doctor" }
 
-// reviews are the answers to the requests of doctor and whoami.
+// reviews has the answers to the requests of doctor and whoami, by their paths.
 var reviews = map[string]string{
 	"/apis/authentication.k8s.io/v1/selfsubjectreviews":      `{"kind":"SelfSubjectReview","apiVersion":"authentication.k8s.io/v1","status":{"userInfo":{"username":"b","groups":["system:authenticated"]}}}`,
 	"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}`,
@@ -73,7 +74,7 @@ var reviews = map[string]string{
 var offlineCommands = []string{"", "rules", "config", "config check", "migrate"}
 
 // Every command is in clusterCommands or offlineCommands. The commands that read a cluster have every flag in clusterFlagTests, and the
-// other commands have none of these flags.
+// other commands have none of these flags. Every flag for credentials is in clusterFlagTests.
 func TestEveryCommandIsKnownToReadAClusterOrNot(t *testing.T) {
 	tested := []string{"kubeconfig", "namespace"} // TestKubeconfigChoosesTheCluster, TestNamespaceFlag
 	for _, test := range clusterFlagTests {
@@ -95,7 +96,7 @@ func TestEveryCommandIsKnownToReadAClusterOrNot(t *testing.T) {
 			}
 		}
 		cmd.Flags().VisitAll(func(f *pflag.Flag) {
-			if len(f.Annotations["classified"]) > 0 && !slices.Contains(tested, f.Name) { // client-go sets it for credentials
+			if len(f.Annotations["classified"]) > 0 && !slices.Contains(tested, f.Name) { // client-go sets this annotation on the flags for credentials
 				t.Errorf("%q has the flag --%s, which no test sets", name, f.Name)
 			}
 		})
@@ -103,19 +104,19 @@ func TestEveryCommandIsKnownToReadAClusterOrNot(t *testing.T) {
 	visit(cli.RootCommand())
 }
 
-// seen is a request to an API server.
+// seen is a request that a stub received.
 type seen struct {
 	header     http.Header
-	serverName string
-	certified  bool // the client has a certificate
-	gzip       bool // the client accepts compression
+	serverName string // the name that the client sent in the TLS handshake
+	certified  bool   // the client sent a certificate
+	gzip       bool   // the client accepts compression
 }
 
 // stub imitates an API server and records its requests.
 type stub struct {
 	*httptest.Server
 
-	ca       string // file
+	ca       string // path of the server's certificate
 	mu       sync.Mutex
 	requests []seen
 }
@@ -177,10 +178,10 @@ func (s *stub) take() []seen {
 
 // flagTest is a test of flags. It says to which server the requests must go, and checks each request.
 type flagTest struct {
-	flags []string
-	args  []string // with {west}, {ca} and {key} for the address of the other server, and files
-	east  bool     // the requests go to the server of the current context, not to the other one
-	check func(seen) bool
+	flags []string        // the flags whose effect the test checks
+	args  []string        // may have the placeholders that twoClusters replaces: {west}, {ca}, {key} and {proxy}
+	east  bool            // the requests go to the server east of the current context, and not to west
+	check func(seen) bool // nil if the proxy must answer, and no server
 }
 
 func bearer(token string) func(seen) bool {
@@ -240,8 +241,9 @@ func impersonated(r seen) map[string][]string {
 	return headers
 }
 
-// twoClusters starts the servers east and west. east is the server of the current context. replace replaces placeholders in the arguments
-// of tests.
+// twoClusters starts the servers east and west, and a proxy that answers each request with the status 418. east is the server of the current
+// context. replace replaces the placeholders in the arguments of tests: {west} is the address of west, {ca} its certificate, {key} a key,
+// and {proxy} the address of the proxy.
 func twoClusters(t *testing.T) (east, west *stub, kubeconfig string, replace *strings.Replacer) {
 	t.Helper()
 	east, west = newStub(t), newStub(t)
@@ -277,8 +279,8 @@ contexts:
 	return east, west, kubeconfig, strings.NewReplacer("{west}", west.URL, "{ca}", west.ca, "{key}", filepath.Join(dir, "key"), "{proxy}", proxy.URL)
 }
 
-// Every command that reads a cluster has kubectl's flags for the cluster and the user. Each flag has its effect on every request. Only
-// rollback refuses the flags for impersonation.
+// Every command that reads a cluster has kubectl's flags for the cluster and the user. Each flag has its effect on every request. There are
+// two exceptions: rollback refuses the flags for impersonation, and --username of add and set is the username of the entry.
 func TestFlagsOfKubectl(t *testing.T) {
 	east, west, kubeconfig, replace := twoClusters(t)
 	for command, args := range runnable() {
@@ -363,7 +365,7 @@ func TestServerNeedsNoKubeconfig(t *testing.T) {
 // --request-timeout ends a request that the API server does not answer. The output says that the API server did not answer in time.
 func TestRequestTimeout(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // the server notices a closed connection only after the body
+		_, _ = io.Copy(io.Discard, r.Body) // the server notices that the client closes the connection only after it has read the body
 		<-r.Context().Done()
 	}))
 	t.Cleanup(server.Close)
@@ -381,8 +383,8 @@ func TestRequestTimeout(t *testing.T) {
 	}
 }
 
-// -n is the namespace of aws-auth in most commands, the namespace of the guard in history and rollback, and the namespace of the request in
-// get --can.
+// -n is the namespace of aws-auth in most commands, which accept only kube-system. It is the namespace of the guard in history and rollback,
+// and the namespace of the request in get --can. whoami and doctor accept every namespace.
 func TestNamespaceFlag(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
 	for command, args := range runnable() {
@@ -404,7 +406,7 @@ func TestNamespaceFlag(t *testing.T) {
 	}
 }
 
-// If a flag is wrong, the error names this flag.
+// If a flag is wrong, the error names this flag. If the kubeconfig has no context, cluster or user of the given name, the error has the name.
 func TestWrongClusterFlagsAreNamed(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
 	for args, want := range map[string]string{

@@ -19,7 +19,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate/rulecase"
 )
 
-// docsDir has a page for each rule, and a list of the rules.
+// docsDir is the folder with a page for each rule, and a list of the rules.
 const docsDir = "../../docs/rules"
 
 // docs/rules has exactly the pages that the test generates from the rules and their cases. UPDATE_GOLDEN=1
@@ -85,7 +85,7 @@ func index(t *testing.T) string {
 		"from the rules and their test cases.\n"
 }
 
-// placeholders stand for invisible characters in cases.
+// placeholders are texts that stand for characters in cases that a reader can't see.
 var placeholders = []string{"<TAB>", "<NBSP>", "<CR>", "<BOM>", "<ZWSP>"}
 
 // example returns the first bad case of a rule, with its findings.

@@ -12,7 +12,7 @@ import (
 )
 
 // TestModeAPINamesTheAccessEntryCommand: in the authentication mode API the commands change nothing, and print the command for the access
-// entry instead.
+// entry instead. In the mode API_AND_CONFIG_MAP the same add succeeds.
 func TestModeAPINamesTheAccessEntryCommand(t *testing.T) {
 	eks, server := ekstest.New(t), newStub(t)
 	ca, err := os.ReadFile(server.ca)

@@ -2,7 +2,7 @@ package cli
 
 import "io"
 
-// ShowProgress shows and clears a progress line as on a terminal.
+// ShowProgress shows a progress line for each number of files in done, as on a terminal. Then it clears the line twice.
 func ShowProgress(w io.Writer, total int, done ...int) {
 	p := &progress{w: w, unit: "files", total: total}
 	for _, n := range done {

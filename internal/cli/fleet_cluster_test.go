@@ -29,7 +29,7 @@ func fleetServer(t *testing.T, names []string, handlers map[string]clusterHandle
 		mux.Handle(prefix+"/", http.StripPrefix(prefix, http.HandlerFunc(handlers[name])))
 	}
 	server := httptest.NewUnstartedServer(mux)
-	server.Config.ErrorLog = log.New(io.Discard, "", 0) // the clusters share connections, which the program closes as soon as one of them is read
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // the clusters share connections, and the program closes them after it has read one cluster
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
@@ -48,7 +48,7 @@ func fleetServer(t *testing.T, names []string, handlers map[string]clusterHandle
 	return kubeconfig
 }
 
-// withRoles answers like a cluster with liveRBAC whose aws-auth maps each role to the group of the same index.
+// withRoles answers like a cluster with liveRBAC whose aws-auth maps roles to groups. pairs has the name of each role, followed by its groups.
 func withRoles(pairs ...string) clusterHandler {
 	var b strings.Builder
 	for pair := range slices.Chunk(pairs, 2) {
@@ -86,7 +86,7 @@ func failing(code int, reason string) clusterHandler {
 	}
 }
 
-// without answers like another handler, but refuses some paths.
+// without answers like next, but answers requests for the paths with the status 403.
 func without(next clusterHandler, paths ...string) clusterHandler {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if slices.Contains(paths, r.URL.Path) {
@@ -104,8 +104,8 @@ const fleetNote = "note: access entries are not included, and may shadow rows of
 
 const unauthorizedReason = "the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (unauthorized)"
 
-// get --contexts compares the access in several clusters. The principals whose access differs come first, and a cluster that can't be read
-// is unknown, with its reason and the exit status 3.
+// get --contexts compares the access in several clusters. The principals whose access differs come first. If a cluster can't be read, its
+// access is unknown, stderr has the reason, and the exit status is 3.
 func TestGetComparesClusters(t *testing.T) {
 	usual := withRoles("ops", "ops", "devs", "devs")
 	kubeconfig := fleetServer(t, []string{"prod-b", "prod-a", "staging", "locked", "partly"}, map[string]clusterHandler{
@@ -167,7 +167,8 @@ arn:aws:iam::111122223333:role/ops    no    admin         ops    ops    -   2: p
 	}
 }
 
-// manyClusters are clusters with all results that a cluster can have: two are equal, one has a finding, one can't be read.
+// manyClusters returns the kubeconfig of five clusters: a and b are equal, faulty has a denied finding, locked can't be read, and other maps
+// only ops, to another group.
 func manyClusters(t *testing.T) (kubeconfig string) {
 	t.Helper()
 	usual := withRoles("ops", "ops", "devs", "devs")
@@ -179,7 +180,8 @@ func manyClusters(t *testing.T) (kubeconfig string) {
 
 const lockedLine = "locked: unknown: reading kube-system/aws-auth in the context locked: " + unauthorizedReason + "\n"
 
-// lint --contexts lints the live object of each cluster. An unknown cluster gives the exit status 3, even if a change is denied.
+// lint --contexts lints the live object of each cluster. If a cluster is unknown, the exit status is 3, even if another cluster has a denied
+// finding.
 func TestLintChecksClusters(t *testing.T) {
 	kubeconfig := manyClusters(t)
 	const finding = `faulty/kube-system/aws-auth: data.mapRoles[1].rolearn:4:12: deny: "arn:aws:iam::111122223333:role/team/devs" has a path, and STS leaves the path out, so it never matches a caller [role-path]
@@ -291,7 +293,8 @@ data:
 	}
 }
 
-// With --baseline, only results that the saved output lacks count and are shown. An unknown cluster counts even if it was unknown before.
+// With --baseline, a command shows only results that the saved output lacks, and the exit status is 1 only if there are such results. An
+// unknown cluster gives the exit status 3 even if it is unknown in the saved output.
 func TestBaselineLeavesOutEarlierResults(t *testing.T) {
 	kubeconfig := manyClusters(t)
 	for _, test := range []struct {
@@ -336,8 +339,8 @@ func TestBaselineMustBeOutputOfTheCommand(t *testing.T) {
 	}
 }
 
-// get --baseline counts only access that a principal gained. A note counts the principals that lost access, and the flags that select rows
-// make no principal a lost one.
+// get --baseline shows only the principals that gained access. A note counts the principals that lost access. If a flag such as --admins
+// leaves out a principal, the principal doesn't count as one that lost access.
 func TestGetBaselineCountsGainedAccess(t *testing.T) {
 	both := func(second string) clusterHandler { return withRoles("ops", "ops", "devs", second) }
 	const lost = "note: 1 principal has less access than in BASELINE; get --baseline shows only new access\n"
@@ -379,7 +382,8 @@ func TestOpenMetricsLeavesOutPartialClusters(t *testing.T) {
 	}
 }
 
-// A cluster that refuses aws-auth is unknown, with one reason: without aws-auth and access entries, no principal is known.
+// A cluster that refuses every read is unknown, because without aws-auth and access entries no principal is known. The error has the reason
+// for aws-auth, and counts the other refused requests.
 func TestGetKnowsNoPrincipalWithoutAWSAuth(t *testing.T) {
 	kubeconfig := fleetServer(t, []string{"a", "refused"}, map[string]clusterHandler{"a": withRoles("ops", "ops"), "refused": failing(http.StatusForbidden, "Forbidden")})
 	status, _, stderr := run(t.Context(), t, "", "get", "--contexts", "a,refused", "--kubeconfig", kubeconfig)
@@ -389,7 +393,8 @@ func TestGetKnowsNoPrincipalWithoutAWSAuth(t *testing.T) {
 	}
 }
 
-// --request-timeout and --cluster-timeout are different limits, and the error names the right one and the request.
+// --request-timeout limits a request, and --cluster-timeout limits the read of a cluster. The error names the flag whose limit was reached,
+// and the request.
 func TestTimeoutNamesItsFlag(t *testing.T) {
 	kubeconfig := fleetServer(t, []string{"a"}, map[string]clusterHandler{"a": hanging})
 	for flag, want := range map[string]string{

@@ -19,8 +19,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
-// describedBy makes EKS describe the clusters of these API servers, by their names. Each has the account 111122223333, unless its name begins
-// with an account.
+// describedBy makes EKS list and describe a cluster for each of these API servers, by the names in the map. The clusters are in the account
+// 111122223333 and have the authentication mode.
 func describedBy(eks *ekstest.Server, servers map[string]*httptest.Server, mode access.Mode) {
 	eks.Answer("ListClusters", func(w http.ResponseWriter, _ *http.Request) {
 		names := []string{}
@@ -40,7 +40,8 @@ func describedBy(eks *ekstest.Server, servers map[string]*httptest.Server, mode 
 	})
 }
 
-// startAWS starts an EKS and an STS, and sets the environment variables that make the AWS SDK call them.
+// startAWS starts a server that imitates EKS, and one that imitates IAM and STS. It sets the environment variables that make the AWS SDK call
+// them, and names a kubeconfig that does not exist.
 func startAWS(t *testing.T) (*ekstest.Server, *iamtest.Server) {
 	t.Helper()
 	iam := iamtest.New(t)
@@ -60,10 +61,10 @@ func accountsFile(t *testing.T, accounts ...string) string {
 	return name
 }
 
-// ownAccount is an account that the credentials of the environment belong to.
+// ownAccount is the element of accounts for the account that the credentials of the environment belong to.
 const ownAccount = `{account: "111122223333", regions: [eu-west-1]}`
 
-// loggedIn is an API server that accepts only tokens of EKS for a cluster.
+// loggedIn starts an API server that accepts only bearer tokens in the format of EKS, with any signature.
 func loggedIn(t *testing.T, next clusterHandler) *httptest.Server {
 	t.Helper()
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -79,8 +80,8 @@ func loggedIn(t *testing.T, next clusterHandler) *httptest.Server {
 	return server
 }
 
-// --clusters lists the clusters of each account, logs in to each with a token of its own, and needs no kubeconfig. get includes the access
-// entries.
+// --clusters lists the clusters of each account, logs in to each with an EKS token, and needs no kubeconfig. get prints no note on missing
+// access entries.
 func TestClustersFileNeedsNoKubeconfig(t *testing.T) {
 	server, _ := startAWS(t)
 	server.Set(access.ModeAPIAndConfigMap)
@@ -108,7 +109,7 @@ arn:aws:iam::111122223333:role/ops    -            admin   admin
 	}
 }
 
-// get --clusters counts access entries as an access. In mode API a cluster without aws-auth is not unknown.
+// get --clusters shows the access that access entries give. In mode API a cluster without aws-auth is not unknown.
 func TestClustersFileReadsAccessEntries(t *testing.T) {
 	server, _ := startAWS(t)
 	server.Set(access.ModeAPI, ekstest.Entry(opsARN, access.ClusterAdminPolicy), ekstest.Entry(devsARN, "AmazonEKSViewPolicy"))
@@ -134,8 +135,7 @@ func TestClustersFileReadsAccessEntries(t *testing.T) {
 	}
 }
 
-// An account whose role can't be assumed, a region whose clusters can't be listed, and a cluster of another account are unknown. The other
-// clusters are read.
+// An account whose role can't be assumed and a cluster of another account are unknown, with the reason in the error. The error has no token.
 func TestClustersFileReportsUnknownAccounts(t *testing.T) {
 	server, iam := startAWS(t)
 	const reader = "arn:aws:iam::222233334444:role/team/Reader"
@@ -168,8 +168,8 @@ func TestClustersFileReportsUnknownAccounts(t *testing.T) {
 	}
 }
 
-// An account whose credentials belong to another account is unknown, even if that account has no clusters in the region. A region without
-// clusters gives a note.
+// If the credentials for an account belong to another account, the account is unknown, even if EKS lists no clusters in the region. If the
+// account is right, a region without clusters gives a note.
 func TestClustersFileChecksTheAccountOfEmptyRegions(t *testing.T) {
 	server, _ := startAWS(t)
 	api := loggedIn(t, withRoles("ops", "ops"))
@@ -196,7 +196,8 @@ func TestClustersFileChecksTheAccountOfEmptyRegions(t *testing.T) {
 	}
 }
 
-// In mode CONFIG_MAP aws-auth is the only source of access, so a cluster without it is an error of lint.
+// In mode CONFIG_MAP aws-auth is the only source of access, so a cluster without it is an error of lint. In mode API_AND_CONFIG_MAP lint
+// prints a note.
 func TestLintReportsDeletedAWSAuth(t *testing.T) {
 	server, _ := startAWS(t)
 	api := loggedIn(t, failing(http.StatusNotFound, "NotFound"))
@@ -247,7 +248,7 @@ func TestClustersFileAppliesKubectlFlags(t *testing.T) {
 	}
 }
 
-// The name of a cluster that exists in another region only is unknown, and the error says that each region needs an entry of its own.
+// If a region has no cluster of a given name, this cluster is unknown. The error says that each region needs its own element of accounts.
 func TestClustersFileReadsNamesInEachRegion(t *testing.T) {
 	server, _ := startAWS(t)
 	server.Answer("DescribeCluster", ekstest.Error(http.StatusNotFound, "ResourceNotFoundException", "No cluster found for name: prod."))
@@ -259,7 +260,7 @@ func TestClustersFileReadsNamesInEachRegion(t *testing.T) {
 	}
 }
 
-// The number of regions is limited before the first call of AWS.
+// The command refuses a file with more than 2000 regions before it calls AWS.
 func TestClustersFileLimitsRegions(t *testing.T) {
 	server, iam := startAWS(t)
 	var regions, accounts []string
@@ -275,7 +276,8 @@ func TestClustersFileLimitsRegions(t *testing.T) {
 	}
 }
 
-// An access policy that applies in fewer namespaces than before is no gained access, and one that applies in more is.
+// An access policy that applies in a namespace where it did not apply before is gained access. An access policy that applies in fewer
+// namespaces is lost access.
 func TestGetBaselineComparesTheNamespacesOfPolicies(t *testing.T) {
 	server, _ := startAWS(t)
 	api := loggedIn(t, withRoles())

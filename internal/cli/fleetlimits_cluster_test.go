@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Of 200 clusters, those that refuse the credentials, hang or send too much are unknown with their reasons, and every other one is known. The
+// Of 200 clusters, those that refuse the credentials, hang or send too much are unknown with their reasons. The other clusters are read. The
 // command makes at most --concurrency requests at the same time.
 func TestManyClustersAreReadWithinLimits(t *testing.T) {
 	var names []string
@@ -75,7 +75,7 @@ func TestManyClustersAreReadWithinLimits(t *testing.T) {
 	}
 }
 
-// A context that the kubeconfig lacks, a second choice of clusters and a flag for one cluster are errors before any cluster is read.
+// If the kubeconfig lacks a context, or if flags contradict --contexts or --clusters, the command fails before it reads a cluster.
 func TestFlagsForManyClustersAreChecked(t *testing.T) {
 	kubeconfig := manyClusters(t)
 	for args, want := range map[string]string{
@@ -104,7 +104,7 @@ func TestFlagsForManyClustersAreChecked(t *testing.T) {
 	}
 }
 
-// A context whose cluster is missing in the kubeconfig is unknown, and the others are read.
+// If the kubeconfig lacks the cluster of a context, this context is unknown, and the command still reads the other contexts.
 func TestFaultyContextIsUnknown(t *testing.T) {
 	kubeconfig := manyClusters(t)
 	src, err := os.ReadFile(kubeconfig)

@@ -15,8 +15,8 @@ import (
 
 const manyClustersPage = "../../docs/how-to/check-many-clusters.md"
 
-// The page about many clusters has the output that its commands print for five clusters, and a valid file for --clusters. UPDATE_GOLDEN=1
-// writes the output into the page: first standard output, and then standard error.
+// The page about many clusters shows the output that its commands print for five clusters: first standard output, and then standard error.
+// Its example of a file for --clusters is valid. UPDATE_GOLDEN=1 writes the output into the page.
 func TestManyClustersPage(t *testing.T) {
 	usual := []string{"Admin", "ops", "deploy", "devs"}
 	kubeconfig := fleetServer(t, []string{"prod-eu", "prod-us", "prod-ap", "staging", "legacy"}, map[string]clusterHandler{

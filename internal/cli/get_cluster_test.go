@@ -25,7 +25,8 @@ const (
 	rbacPath    = "/apis/rbac.authorization.k8s.io/v1/"
 )
 
-// liveRBAC is RBAC in which ops are admins, devs view the namespace team, and the list of ClusterRoles has two pages.
+// liveRBAC has the lists of RBAC objects that the API server returns, by the resource. The group ops are admins, and the group devs views the
+// namespace team. The list of ClusterRoles has two pages.
 var liveRBAC = map[string]string{
 	"clusterroles": `{"kind":"ClusterRoleList","apiVersion":"rbac.authorization.k8s.io/v1","metadata":{"continue":"next"},"items":[
 {"metadata":{"name":"cluster-admin"},"rules":[{"verbs":["*"],"apiGroups":["*"],"resources":["*"]}]}]}`,
@@ -266,7 +267,7 @@ func TestGetFindsStaleEntries(t *testing.T) {
 	aws := iamtest.New(t)
 	aws.Setenv(t)
 	eks := ekstest.New(t)
-	for _, pair := range aws.Environ() { // the stand-in for EKS accepts every key
+	for _, pair := range aws.Environ() { // ekstest.New replaced the AWS keys, and the EKS of ekstest accepts all keys
 		name, value, _ := strings.Cut(pair, "=")
 		t.Setenv(name, value)
 	}
@@ -319,7 +320,8 @@ func TestGetDoesNotKnowWhetherAnUndatedEntryIsStale(t *testing.T) {
 {"accessEntry":{"principalArn":%q,"kubernetesGroups":["devs"],"username":"devs","type":"STANDARD"},"associatedAccessPolicies":[]}]`, opsARN, devsARN))
 	_, stdout, stderr := run(t.Context(), t, "", "get", "--entries", file, "--iam", "-o", "wide")
 	for arn, want := range map[string]string{opsARN: "unknown", devsARN: "stale"} {
-		if !strings.Contains(stdout, want) {
+		_, row, _ := strings.Cut(stdout, arn+" ")
+		if row, _, _ = strings.Cut(row, "\n"); !strings.Contains(row, want) {
 			t.Errorf("%s is not %s:\n%s%s", arn, want, stdout, stderr)
 		}
 	}

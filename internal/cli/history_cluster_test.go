@@ -28,7 +28,8 @@ import (
 )
 
 // TestHistoryScripts runs the scripts that need a cluster. They have two more commands: "cluster FILE" starts a fake
-// cluster in the state that the file describes, and "stored FILE" writes its current aws-auth to a file.
+// cluster in the state that the file describes. "stored FILE" writes the requests that changed the cluster, and the current
+// aws-auth, to a file.
 func TestHistoryScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "history"),
@@ -48,14 +49,14 @@ type clusterState struct {
 	Histories []struct {
 		Namespace, Name string
 		Versions        []history.Version
-		Damaged         []string // keys
+		Damaged         []string // keys of the history's ConfigMap whose values are replaced with an invalid one
 	}
 	Guards    *[]string      // namespaces of the guards' Services; by default the namespace of the last object
 	Forbidden []string       // such as "list /api/v1/configmaps"
 	Answer    *metav1.Status // the response to a write
 	Warnings  []string       // of a write
 	Meanwhile bool           // another client writes just before the program's write
-	Conflicts int            // so many times another client adds an entry to mapUsers just before the program's write
+	Conflicts int            // how many times another client adds an entry to mapUsers just before the program's write
 }
 
 // fakeCluster imitates an API server. It has only the endpoints that the commands need.
@@ -63,7 +64,7 @@ type fakeCluster struct {
 	clusterState
 
 	mu     sync.Mutex
-	writes []string // the query of each write
+	writes []string // the method and the query of each write
 }
 
 const liveURL = "/api/v1/namespaces/kube-system/configmaps/aws-auth"
@@ -242,8 +243,7 @@ func startCluster(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("KUBECONFIG", filepath.Join(work, "kubeconfig"))
 }
 
-// storedObject writes to a file the query parameters of each write that the cluster received, and the stored
-// aws-auth.
+// storedObject writes to a file the method and the query of each write that the cluster received, and then the stored aws-auth.
 func storedObject(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: stored FILE")
@@ -251,7 +251,7 @@ func storedObject(ts *testscript.TestScript, neg bool, args []string) {
 	value, _ := running.Load(ts.Getenv("WORK"))
 	c, ok := value.(*fakeCluster)
 	if !ok {
-		ts.Fatalf("there is no cluster")
+		ts.Fatalf("the script has started no cluster; use the command cluster first")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,8 +20,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam/iamtest"
 )
 
-// migrateServers starts three servers: an API server with liveAWSAuth, the EKS API of the same cluster, and IAM. In IAM
-// the role ops has a path.
+// migrateServers starts three servers: an API server with liveAWSAuth, the EKS API of the same cluster, and IAM. In IAM the role ops has a
+// path, and the role devs has none.
 func migrateServers(t *testing.T) (kubeconfig string, eks *ekstest.Server) {
 	t.Helper()
 	kubeconfig, eks, _ = migrateServersWithIAM(t)
@@ -33,7 +33,7 @@ func migrateServersWithIAM(t *testing.T) (kubeconfig string, eks *ekstest.Server
 	aws = iamtest.New(t)
 	aws.Setenv(t)
 	eks = ekstest.New(t)
-	for _, pair := range aws.Environ() { // the stand-in for EKS accepts every key
+	for _, pair := range aws.Environ() { // ekstest.New replaced the AWS keys, and the EKS of ekstest accepts all keys
 		name, value, _ := strings.Cut(pair, "=")
 		t.Setenv(name, value)
 	}
@@ -107,7 +107,7 @@ func TestMigrateApplyStopsAtTheFirstError(t *testing.T) {
 func TestInterruptedApplyStops(t *testing.T) {
 	kubeconfig, eks := migrateServers(t)
 	eks.Answer("CreateAccessEntry", func(_ http.ResponseWriter, r *http.Request) {
-		_, err := io.Copy(io.Discard, r.Body) // only then the server notices that the client ends the call
+		_, err := io.Copy(io.Discard, r.Body) // the server notices that the client ends the call only after it has read the body
 		if err := errors.Join(err, syscall.Kill(os.Getpid(), syscall.SIGINT)); err != nil {
 			t.Error(err)
 		}
@@ -119,7 +119,8 @@ func TestInterruptedApplyStops(t *testing.T) {
 	}
 }
 
-// apply doesn't change the authentication mode, because a mode can't be changed back.
+// apply creates no access entries in the modes CONFIG_MAP and API. It doesn't change the mode, because a mode can't be changed back. In a dry
+// run it prints the command that changes the mode CONFIG_MAP.
 func TestMigrateApplyNeverChangesTheMode(t *testing.T) {
 	kubeconfig, eks := migrateServers(t)
 	for mode, want := range map[access.Mode]string{
@@ -169,9 +170,8 @@ func TestMigrateNeedsEveryPartOfTheAccessEntries(t *testing.T) {
 	}
 }
 
-// verify names a principal whose access entry is stale: it logs in by aws-auth now, but would lose its login in mode
-// API.
-func TestVerifyFindsTheCliff(t *testing.T) {
+// verify names a principal whose access entry is stale: the principal logs in by aws-auth now, but would lose its login in mode API.
+func TestVerifyFindsLoginThatModeAPIRemoves(t *testing.T) {
 	kubeconfig, eks := migrateServers(t)
 	again := ekstest.Entry(devsARN)
 	again.Username, again.Groups = "devs", []string{"devs"}
@@ -200,8 +200,8 @@ In mode API these principals can't log in any more:
 	}
 }
 
-// verify fails if IAM doesn't say whether an access entry is stale, because the principal may lose its login in mode
-// API.
+// verify fails if IAM doesn't say whether an access entry is stale, because the principal may lose its login in mode API. It ignores a
+// principal of --except.
 func TestVerifyFailsIfIAMGivesNoAnswer(t *testing.T) {
 	kubeconfig, eks, aws := migrateServersWithIAM(t)
 	devs := ekstest.Entry(devsARN)
