@@ -2,7 +2,7 @@ package admission
 
 import "github.com/awsauth-guard/awsauth-guard/internal/validate"
 
-// Functions for the tests of texts.
+// Message and Causes export message and causes.
 var (
 	Message = message
 	Causes  = causes

@@ -68,9 +68,9 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestHostileTextIsEvaluatedWithinMemoryLimit sends every text as the new object, and as both objects. The guard answers each review with a
-// limited amount of memory, which also limits the time. The test can't run in parallel with other tests, because their memory would count
-// too.
+// TestHostileTextIsEvaluatedWithinMemoryLimit sends every text as the new object, and as both objects. The guard refuses each text as the new
+// object. It answers each review with a limited amount of memory, which also limits the time. The test can't run in parallel with other
+// tests, because their memory would count too.
 func TestHostileTextIsEvaluatedWithinMemoryLimit(t *testing.T) {
 	// An alias bomb in both objects takes the most memory, 175 MiB. Thousands of small elements take more, but they are
 	// only a large document and not an attack on the parser.

@@ -126,7 +126,7 @@ func TestV1Beta1ReviewIsAnswered(t *testing.T) {
 	}
 }
 
-// No body causes a panic, and every refusal has a reason.
+// No request makes a rule or the guard panic, and every refusal has a message.
 func FuzzReview(f *testing.F) {
 	for _, after := range []string{admin, admin + path, "broken: [", "{", "- a\n---\n- b", "&a [*a]", "- &a {rolearn: *a}", "\xff\x00"} {
 		f.Add("UPDATE", "ann", "aws-auth", string(configMap(admin).Raw), string(configMap(after).Raw))
@@ -146,7 +146,8 @@ func FuzzReview(f *testing.F) {
 	})
 }
 
-// No request causes a panic. The guard admits only reviews that name their object: aws-auth or another object.
+// The guard answers every HTTP request with a review. A refusal has a message, and no request causes a panic. The guard admits a request only
+// if its body is valid JSON with the uid of a review.
 func FuzzHTTP(f *testing.F) {
 	for _, after := range []string{admin + team, path, "&a [*a]"} {
 		text, err := json.Marshal(admissionv1.AdmissionReview{

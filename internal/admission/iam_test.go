@@ -18,7 +18,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// directory is a Directory for tests. It gives every principal the same result, or waits until the context ends.
+// directory is a Directory for tests. It gives every principal the same result. If hangs is set, it first waits until the context ends.
 type directory struct {
 	existence validate.Existence
 	hangs     bool
@@ -127,7 +127,7 @@ func TestReviewsWaitingForIAMAreLimited(t *testing.T) {
 			t.Errorf("calls (-want +got):\n%s", diff)
 		}
 		if d.had[0] != 2*time.Second {
-			t.Errorf("it had %s of 4s", d.had[0])
+			t.Errorf("the first lookup had %s, want half of 4s", d.had[0])
 		}
 		post(adds, 2*time.Second, "it hangs") // the slots of the waiting reviews are free again
 	})
@@ -235,7 +235,8 @@ type panics struct{}
 
 func (panics) Lookup(context.Context, []awsauth.ARN) validate.IAM { panic("no") }
 
-// A review without the cluster's access entries is decided by aws-auth alone. It warns once and is counted.
+// If the guard can't read the cluster's access entries, it evaluates the change by aws-auth alone. The response has one warning about this,
+// and the metrics count the review.
 func TestUnknownAccessEntriesAreAWarning(t *testing.T) {
 	t.Parallel()
 	recorded := &counts{}

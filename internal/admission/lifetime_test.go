@@ -64,9 +64,9 @@ func TestUpdateThatCompletesDeletionIsEvaluatedAsDeletion(t *testing.T) {
 func TestUpdatesDuringDeletionAreEvaluated(t *testing.T) {
 	t.Parallel()
 	for name, r := range map[string]*admissionv1.AdmissionRequest{
-		"the same":      request(admissionv1.Update, deleting(admin, "a"), deleting(admin, "a")),
-		"a finalizer":   request(admissionv1.Update, deleting(admin, "a", "b"), deleting(admin, "b")),
-		"what it holds": request(admissionv1.Update, deleting(admin, "a"), deleting(admin+node, "a")),
+		"the same":    request(admissionv1.Update, deleting(admin, "a"), deleting(admin, "a")),
+		"a finalizer": request(admissionv1.Update, deleting(admin, "a", "b"), deleting(admin, "b")),
+		"the data":    request(admissionv1.Update, deleting(admin, "a"), deleting(admin+node, "a")),
 	} {
 		a := review(t, validate.Policy{}, r)
 		if got := a.AuditAnnotations["rules"]; !a.Allowed || got != "being-deleted" {
@@ -75,15 +75,15 @@ func TestUpdatesDuringDeletionAreEvaluated(t *testing.T) {
 	}
 }
 
-// The guard evaluates a new object with U+FFFD even if the rest is unchanged. It counts no principal of the new section as
-// mapped, but counts the principals of the old section.
+// U+FFFD is the Unicode replacement character. If mapRoles of the new object has this character, the guard evaluates the change even if the
+// data is unchanged. It treats mapRoles of the new object as if it mapped no principals. In the old object it counts the principals.
 func TestReplacementCharacterIsEvaluated(t *testing.T) {
 	t.Parallel()
 	off := validate.Policy{Rules: map[string]validate.Severity{"replacement-character": validate.Off}}
 	replaced, good := configMap("# Andr\ufffd\n"+admin), configMap("# André\n"+admin)
 	escaped := runtime.RawExtension{Raw: []byte(strings.ReplaceAll(string(replaced.Raw), "\ufffd", `\ufffd`))}
 	if !json.Valid(escaped.Raw) || bytes.Equal(escaped.Raw, replaced.Raw) {
-		t.Fatal("nothing is escaped")
+		t.Fatal("U+FFFD is not escaped")
 	}
 	raw := runtime.RawExtension{Raw: []byte(strings.ReplaceAll(string(replaced.Raw), "\ufffd", "\xe9"))}
 	elsewhere := configMap(admin, set("data", map[string]any{"mapRoles": admin, "note": "\ufffd"}))
@@ -107,9 +107,9 @@ func TestReplacementCharacterIsEvaluated(t *testing.T) {
 		}
 	}
 	if a := review(t, validate.Policy{}, request(admissionv1.Create, runtime.RawExtension{}, replaced)); a.Allowed {
-		t.Error("it can be created")
+		t.Error("creating the object with U+FFFD: allowed")
 	}
 	if a := review(t, validate.Policy{}, request(admissionv1.Delete, replaced, runtime.RawExtension{})); a.Allowed || !strings.Contains(a.AuditAnnotations["rules"], "deleted") {
-		t.Errorf("deleting it: allowed %t, rules %q", a.Allowed, a.AuditAnnotations["rules"])
+		t.Errorf("deleting the object with U+FFFD: allowed %t, rules %q", a.Allowed, a.AuditAnnotations["rules"])
 	}
 }

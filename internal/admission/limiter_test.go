@@ -122,9 +122,10 @@ func TestSourceLeavesSlotsToOthers(t *testing.T) {
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 	synctest.Test(t, func(t *testing.T) {
 		evaluating := make(chan struct{})
-		var reviews atomic.Int32
+		var hold atomic.Bool // each review that begins now keeps its slot until evaluating is closed
+		hold.Store(true)
 		h := admission.New(admission.Options{Concurrency: 4, Policy: func() validate.Policy {
-			if reviews.Add(1) == 1 {
+			if hold.Load() {
 				<-evaluating
 			}
 			return validate.Policy{}
@@ -134,6 +135,7 @@ func TestSourceLeavesSlotsToOthers(t *testing.T) {
 			go func() { done <- sendFrom(t.Context(), h, "192.0.2.1", strings.NewReader(good), 0) }()
 		}
 		synctest.Wait()
+		hold.Store(false)
 		start := time.Now()
 		if status := sendFrom(t.Context(), h, "192.0.2.2", strings.NewReader(good), 0); status != http.StatusOK || time.Since(start) != 0 {
 			t.Errorf("another source: got the status %d after %s", status, time.Since(start))

@@ -18,13 +18,13 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// whole holds the audit annotations and the counts of an observed review.
-type whole struct {
+// outcome holds the audit annotations and the counts of an observed review.
+type outcome struct {
 	Audit  map[string]string
 	Events []string
 }
 
-// observe sends the request on the observing path and returns the response and its metrics. The response always admits.
+// observe sends the request on the observing path, and returns the response and the calls of the Recorder.
 func observe(t *testing.T, policy func() validate.Policy, r *admissionv1.AdmissionRequest) (*admissionv1.AdmissionResponse, []string) {
 	t.Helper()
 	var recorded counts
@@ -41,30 +41,30 @@ func TestObserveAdmitsAndWarns(t *testing.T) {
 		name     string
 		request  *admissionv1.AdmissionRequest
 		warnings []string // a substring of each warning
-		want     whole
+		want     outcome
 	}{
-		{"good", request("UPDATE", configMap(admin+node), configMap(admin+node+team)), nil, whole{
+		{"good", request("UPDATE", configMap(admin+node), configMap(admin+node+team)), nil, outcome{
 			map[string]string{"verdict": "allow"}, []string{"reviewed UPDATE allow dry=false 2ms"},
 		}},
-		{"a fault", request("UPDATE", configMap(admin+node), configMap(admin+node+path)), []string{"[role-path]"}, whole{
+		{"a fault", request("UPDATE", configMap(admin+node), configMap(admin+node+path)), []string{"[role-path]"}, outcome{
 			map[string]string{"verdict": "warn", "rules": "role-path", "would-deny": "role-path"},
 			[]string{"reviewed UPDATE warn dry=false 2ms", "would deny role-path"},
 		}},
 		{
-			"a fault in a dry run", request("UPDATE", configMap(admin+node), configMap(admin+node+path), func(r *admissionv1.AdmissionRequest) { r.DryRun = new(true) }), []string{"[role-path]"}, whole{
+			"a fault in a dry run", request("UPDATE", configMap(admin+node), configMap(admin+node+path), func(r *admissionv1.AdmissionRequest) { r.DryRun = new(true) }), []string{"[role-path]"}, outcome{
 				map[string]string{"verdict": "warn", "rules": "role-path", "would-deny": "role-path"},
 				[]string{"reviewed UPDATE warn dry=true 2ms", "would deny role-path in a dry run"},
 			},
 		},
-		{"a deletion", request("DELETE", configMap(team), none), []string{"[deleted]"}, whole{
+		{"a deletion", request("DELETE", configMap(team), none), []string{"[deleted]"}, outcome{
 			map[string]string{"verdict": "warn", "rules": "deleted", "would-deny": "deleted"},
 			[]string{"reviewed DELETE warn dry=false 2ms", "would deny deleted"},
 		}},
-		// The enforcing path also admits a change with break-glass.
+		// The enforcing path would admit a change with break-glass, too, so nothing is counted as "would deny".
 		{
 			"break-glass", request("UPDATE", configMap(admin), configMap(admin+path, breakGlass)),
 			[]string{"break-glass overrules every denial of this request: INC-1", "[role-path]"},
-			whole{
+			outcome{
 				map[string]string{"verdict": "warn", "rules": "role-path", "overrides": "break-glass: INC-1"},
 				[]string{"reviewed UPDATE warn dry=false 2ms", "overridden break-glass"},
 			},
@@ -72,18 +72,18 @@ func TestObserveAdmitsAndWarns(t *testing.T) {
 		{
 			"break-glass without the right", request("UPDATE", configMap(admin), configMap(admin+path, breakGlass), robot),
 			[]string{"[role-path]", "[break-glass-denied]"},
-			whole{
+			outcome{
 				map[string]string{"verdict": "warn", "rules": "break-glass-denied,role-path", "would-deny": "break-glass-denied,role-path"},
 				[]string{"reviewed UPDATE warn dry=false 2ms", "would deny break-glass-denied", "would deny role-path"},
 			},
 		},
-		{"another object", request("UPDATE", none, none, func(r *admissionv1.AdmissionRequest) { r.Name = "other" }), nil, whole{
+		{"another object", request("UPDATE", none, none, func(r *admissionv1.AdmissionRequest) { r.Name = "other" }), nil, outcome{
 			map[string]string{"verdict": "skipped"}, []string{"reviewed UPDATE skipped dry=false 2ms"},
 		}},
 		{
 			"no object", request("UPDATE", configMap(admin), none),
 			[]string{"awsauth-guard could not evaluate this request and admits it: the request has no object [internal-error]"},
-			whole{
+			outcome{
 				map[string]string{"verdict": "error", "rules": "internal-error", "would-deny": "internal-error"},
 				[]string{"reviewed UPDATE error dry=false 2ms", "would deny internal-error"},
 			},
@@ -91,7 +91,7 @@ func TestObserveAdmitsAndWarns(t *testing.T) {
 		{
 			"no request", &admissionv1.AdmissionRequest{},
 			[]string{"could not evaluate this request and admits it"},
-			whole{
+			outcome{
 				map[string]string{"verdict": "error", "rules": "internal-error", "would-deny": "internal-error"},
 				[]string{"reviewed  error dry=false 2ms", "would deny internal-error"},
 			},
@@ -106,7 +106,7 @@ func TestObserveAdmitsAndWarns(t *testing.T) {
 			if !contains(got.Warnings, tt.warnings) {
 				t.Errorf("warnings %q, want %q", got.Warnings, tt.warnings)
 			}
-			if diff := cmp.Diff(tt.want, whole{got.AuditAnnotations, events}); diff != "" {
+			if diff := cmp.Diff(tt.want, outcome{got.AuditAnnotations, events}); diff != "" {
 				t.Errorf("audit annotations and metrics (-want +got):\n%s", diff)
 			}
 		})

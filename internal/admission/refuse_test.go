@@ -111,8 +111,8 @@ func TestBrokenRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// The guard refuses a change if a rule panics. The test can't run in parallel with other tests, because it replaces a
-// rule of the whole process.
+// The guard refuses a change if a rule panics. It admits such a change by EKS with a warning, and a change with break-glass.
+// The test can't run in parallel with other tests, because it replaces a rule of the whole process.
 func TestPanicOfRuleRefuses(t *testing.T) {
 	rule := validate.Rules()[0]
 	check := rule.Check

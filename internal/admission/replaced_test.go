@@ -46,8 +46,8 @@ func TestReplacedVersionsAreKeptAsLongAsALoginMayLast(t *testing.T) {
 	}
 }
 
-// An update of only the metadata doesn't count as a replacement. So many such updates don't remove a replaced version
-// from the list. An object that is being deleted can get such updates.
+// An update of only the metadata doesn't count as a replacement. Otherwise, many such updates would remove a replaced version
+// from the list, which has a limited length. An object that is being deleted can get such updates.
 func TestReplacedVersionsIgnoreUpdatesOfMetadata(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	object := func(text string) *awsauth.Object {

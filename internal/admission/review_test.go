@@ -27,7 +27,7 @@ const (
 	admin = "- rolearn: arn:aws:iam::111122223333:role/Admin\n  username: admin\n  groups: [system:masters]\n"
 	node  = "- rolearn: arn:aws:iam::111122223333:role/node\n  username: system:node:{{EC2PrivateDNSName}}\n  groups: [system:bootstrappers, system:nodes]\n"
 	team  = "- rolearn: arn:aws:iam::111122223333:role/team\n  username: team\n  groups: [dev]\n"
-	// A document with a fault.
+	// An entry with a fault: its role ARN has a path.
 	path = "- rolearn: arn:aws:iam::111122223333:role/team/dev\n  username: dev\n  groups: [dev]\n"
 )
 
@@ -53,7 +53,7 @@ func set(key string, value any) func(map[string]any) {
 	return func(object map[string]any) { object[key] = value }
 }
 
-// request returns a review of aws-auth.
+// request returns an AdmissionRequest for aws-auth. The edit functions change it.
 func request(operation admissionv1.Operation, before, after runtime.RawExtension, edit ...func(*admissionv1.AdmissionRequest)) *admissionv1.AdmissionRequest {
 	r := &admissionv1.AdmissionRequest{
 		UID:       "0a1b",
@@ -125,6 +125,8 @@ func clock() func() time.Time {
 	}
 }
 
+// review sends a request to a new Handler with the policy. It checks that the response has the uid of the request, and that
+// the Handler logs one line about the review.
 func review(t *testing.T, policy validate.Policy, r *admissionv1.AdmissionRequest) answer {
 	t.Helper()
 	var log bytes.Buffer
@@ -142,7 +144,7 @@ func review(t *testing.T, policy validate.Policy, r *admissionv1.AdmissionReques
 	for text := range strings.Lines(log.String()) {
 		var line map[string]any
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
-			t.Fatalf("a log line is no JSON: %v\n%s", err, text)
+			t.Fatalf("a log line is not JSON: %v\n%s", err, text)
 		}
 		switch {
 		case line["msg"] == "a rule panicked":
@@ -335,7 +337,7 @@ func TestReviewIsLogged(t *testing.T) {
 	}
 }
 
-// A Handler works without options.
+// A Handler without options has the default policy, which refuses a deletion.
 func TestHandlerWorksWithoutOptions(t *testing.T) {
 	t.Parallel()
 	got := admission.New(admission.Options{}).Review(context.Background(), request("DELETE", configMap(admin), runtime.RawExtension{}))

@@ -116,8 +116,8 @@ func (hangingAuthorizer) MayBreakGlass(ctx context.Context, _ *authenticationv1.
 	return false, ctx.Err()
 }
 
-// While the API server hangs, the reviews that ask it are limited in number and time. A requester without an answer is refused, and a
-// member of an override group is admitted at once.
+// While the API server hangs, the reviews that ask it are limited in number and time. Without an answer of the API server, the guard refuses
+// the change. It admits a change by a member of an override group at once.
 func TestReviewsWaitingForTheAPIServerAreLimited(t *testing.T) {
 	t.Parallel()
 	asked := func(groups ...string) string {

@@ -9,8 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/admission"
 )
 
-// The guard refuses an object if a later review that contains this object would be too large. JSON encodes a character
-// such as < with six bytes, so the object can be larger than its text.
+// The guard refuses an object if a later review that contains this object would be too large, unless EKS writes the object.
+// JSON encodes a character such as < with six bytes, so the object can be larger than its text.
 func TestObjectTooLargeForLaterReviewIsRefused(t *testing.T) {
 	t.Parallel()
 	large := configMap(admin, set("data", map[string]any{"mapRoles": admin, "x": strings.Repeat("<", 600_000)}))

@@ -22,7 +22,7 @@ import (
 
 const jsonType = "application/json"
 
-// shared is a Recorder that several goroutines can call.
+// shared is a Recorder whose method Reviewed several goroutines can call.
 type shared struct {
 	mu sync.Mutex
 	counts
@@ -114,7 +114,7 @@ func TestSlowBodyIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
-			t.Errorf("the next: got the status %d, %v", response.StatusCode, err)
+			t.Errorf("the next review: got the status %d, %v", response.StatusCode, err)
 		}
 		response.Body.Close()
 	}
@@ -130,7 +130,7 @@ func TestIncompleteBodyFreesItsSlot(t *testing.T) {
 	}
 	good := asReview(t, request("UPDATE", configMap(admin), configMap(admin+team)))
 	if _, status := send(t, h, "/", jsonType, io.MultiReader(strings.NewReader(good[:10]), strings.NewReader(good[10:]))); status != 200 {
-		t.Errorf("the next: got the status %d", status)
+		t.Errorf("the next review: got the status %d", status)
 	}
 }
 
@@ -138,7 +138,8 @@ type iotestErr struct{}
 
 func (iotestErr) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
 
-// With every number of CPUs, the guard evaluates at least two and at most eight reviews at the same time.
+// The default number of reviews that the guard evaluates at the same time depends on the number of CPUs. It is at least two and
+// at most eight.
 func TestDefaultConcurrency(t *testing.T) {
 	t.Parallel()
 	if n := admission.DefaultConcurrency(); n < 2 || n > 8 {
