@@ -18,6 +18,7 @@ const (
 	foreign = "arn:aws:iam::444455556666:role/team"
 )
 
+// withAccount configures the role reader for lookups in the account 444455556666, and a role for the account of the credentials.
 func withAccount(w *world) {
 	w.accounts = map[string]iam.Account{"444455556666": {RoleARN: reader, ExternalID: "for-you"}, "111122223333": {RoleARN: "arn:aws:iam::111122223333:role/x"}}
 }
@@ -162,7 +163,7 @@ func TestReplacement(t *testing.T) {
 	is := func(arn, want string) {
 		t.Helper()
 		if got := w.Replacement(t.Context(), parse(t, arn)[0]); got != want {
-			t.Errorf("instead of %s there is %q, want %q", arn, got, want)
+			t.Errorf("the replacement of %s is %q, want %q", arn, got, want)
 		}
 	}
 	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", present)
@@ -171,7 +172,7 @@ func TestReplacement(t *testing.T) {
 	is("arn:aws:iam::444455556666:role/AWSReservedSSO_Admin_0123456789abcdef", "")
 	is("arn:aws-cn:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")
 	if n := w.aws.Count("GetRole"); n != 0 {
-		t.Errorf("%d roles were asked for", n)
+		t.Errorf("%d calls of GetRole", n)
 	}
 	w.aws.Answer("ListRoles", iamtest.AccessDenied())
 	is("arn:aws:iam::111122223333:role/AWSReservedSSO_Admin_0123456789abcdef", "")
@@ -198,8 +199,8 @@ func TestIncompleteListNamesNoReplacement(t *testing.T) {
 	}
 }
 
-// facts returns the result of Client.Facts as text: the kind of the unique id, whether the principal exists, and the
-// error.
+// facts returns the result of Client.Facts as text: the first four characters of the unique id, which show its kind, whether
+// the principal exists, and the error.
 func facts(t *testing.T, w *world, arn string) string {
 	t.Helper()
 	got, existence, err := w.Facts(t.Context(), parse(t, arn)[0])

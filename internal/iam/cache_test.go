@@ -25,7 +25,7 @@ func TestCache(t *testing.T) {
 	asked(1)
 	w.pass(9 * time.Minute)
 	is(t, w.lookup(t, ample, role), exists)
-	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/a/TEAM"), exists) // the authenticator's key is the same
+	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/a/TEAM"), exists) // the same principal, because the authenticator ignores path and case
 	asked(1)
 	w.counts(t, 2, map[string]int{"exists": 1})
 	w.pass(time.Minute)
@@ -46,8 +46,8 @@ func TestCache(t *testing.T) {
 	w.counts(t, 3, map[string]int{"exists": 2, "missing": 2})
 }
 
-// After the answer Missing has expired, the Client needs two new calls for the same answer: somebody may have created
-// the principal in the meantime, and IAM may not find a new principal at once.
+// After the answer Missing has expired, the Client needs two new calls for the same answer. The principal may have been created in
+// the meantime, and IAM may not find a new principal at once.
 func TestMissingPrincipalIsConfirmedAgain(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -86,9 +86,9 @@ func TestCacheIsLimited(t *testing.T) {
 	}
 	w.lookupAll(t, ample, arns...)
 	if n := strings.Count(w.log.read(t), "cannot look up principals of an account"); n != 256 {
-		t.Errorf("%d accounts are logged", n)
+		t.Errorf("%d accounts are logged, want 256", n)
 	}
-	// Accounts and problems have separate limits.
+	// The log limits the lines about accounts and those about other problems separately.
 	w.aws.Answer("GetRole", iamtest.AccessDenied())
 	w.lookup(t, ample, role)
 	if log := w.log.read(t); strings.Count(log, "cannot determine whether") != 1 {

@@ -13,7 +13,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 )
 
-// docs/reference/iam-results.md explains every reason.
+// docs/reference/iam-results.md explains every reason of the result Unknown.
 func TestReasonsAreDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/reference/iam-results.md")
@@ -28,7 +28,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 	}
 }
 
-// The policy files in docs/iam are valid JSON, and the page links them.
+// The policy files in docs/iam are valid JSON. docs/how-to/give-the-guard-iam.md links each of them and has a command that uses it.
 func TestPolicyFilesAreLinkedJSON(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/how-to/give-the-guard-iam.md")

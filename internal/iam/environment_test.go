@@ -21,7 +21,7 @@ import (
 
 const guard = "arn:aws:iam::111122223333:role/guard"
 
-// fromEnvironment makes a Client as the webhook does.
+// fromEnvironment makes the Client of w with the configuration in the environment, as the webhook does.
 func fromEnvironment(t *testing.T, w *world) {
 	t.Helper()
 	client, err := iam.New(t.Context(), w.options())
@@ -32,7 +32,7 @@ func fromEnvironment(t *testing.T, w *world) {
 	t.Cleanup(func() { w.log.read(t) })
 }
 
-// A Client gets credentials from every source that a pod or a person uses.
+// A Client gets credentials from each source that a pod or an engineer uses. Without valid credentials the result is Unknown.
 func TestEnvironment(t *testing.T) {
 	type variables map[string]string
 	for name, c := range map[string]struct {
@@ -78,7 +78,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// Errors about invalid files and variables don't quote them.
+// An error about an invalid file or variable doesn't quote a value that may be secret. It quotes names of profiles and files.
 func TestNewErrorsQuoteNoValues(t *testing.T) {
 	const hidden = "a variable or a profile is not valid; its name and value are not shown, because they may be secret"
 	for name, c := range map[string]struct{ file, variable, value, want string }{
@@ -178,7 +178,7 @@ func TestEndpoints(t *testing.T) {
 type redirected struct {
 	server *iamtest.Server
 	mu     sync.Mutex
-	hosts  string
+	hosts  string // the original host of each request, followed by a space
 }
 
 func (r *redirected) Do(request *http.Request) (*http.Response, error) {

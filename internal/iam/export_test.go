@@ -12,14 +12,14 @@ import (
 
 // Constants that the tests use.
 const (
-	MaxCalls      = maxCalls
-	MaxPages      = maxPages
-	SecondLook    = secondCallDelay
-	SharedTimeout = sharedTimeout
+	MaxCalls        = maxCalls
+	MaxPages        = maxPages
+	SecondCallDelay = secondCallDelay
+	SharedTimeout   = sharedTimeout
 )
 
-// NewFrom is like New. delay is the delay before the second call. The options of the SDK replace the environment, so that tests can run
-// in parallel. If change is not nil, NewFrom calls it with the configuration at the end.
+// NewFrom is like New. delay is the time between the first and the second call for a principal that IAM does not find. The options of the SDK
+// replace the environment, so that tests can run in parallel. If change is not nil, NewFrom calls it with the configuration that results.
 func NewFrom(ctx context.Context, o Options, delay time.Duration, change func(*aws.Config), options ...func(*config.LoadOptions) error) (*Client, error) {
 	cfg, err := awsapi.LoadConfig(ctx, options...)
 	if err != nil {
@@ -38,7 +38,7 @@ func NewFrom(ctx context.Context, o Options, delay time.Duration, change func(*a
 // SetCacheSize replaces the cache by an empty cache of this size.
 func (c *Client) SetCacheSize(size int) { c.cache = newCache(c.now, size) }
 
-// Cached returns the number of principals in answers and in notFounds of the cache.
+// Cached returns the number of principals with an answer in the cache, and the number of principals that IAM did not find in a first call.
 func (c *Client) Cached() (answers, notFounds int) {
 	return len(c.cache.answers.Keys()), len(c.cache.notFounds.Keys())
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/iam"
 )
 
-// If AWS does not answer, 200 lookups end at the end of their time budget.
+// If AWS does not answer, each of 200 lookups ends at the end of its time budget.
 func TestLookupEndsWithItsBudget(t *testing.T) {
 	t.Parallel()
 	const budget = 10 * time.Millisecond
@@ -37,7 +37,7 @@ func TestLookupEndsWithItsBudget(t *testing.T) {
 				if counted := w.recorder.slowest(); counted != budget {
 					t.Errorf("counted as %v", counted)
 				}
-				// AWS answers again, and no slot is lost.
+				// AWS answers again. The slots of the hanging calls are free after SharedTimeout.
 				w.aws.Answer(action)
 				time.Sleep(iam.SharedTimeout)
 				is(t, w.lookup(t, ample, role), missing)

@@ -37,7 +37,7 @@ func TestLookupsAreLimited(t *testing.T) {
 			t.Errorf("%d counted as not asked", w.recorder.unasked)
 		}
 		w.counts(t, 0, map[string]int{"exists": 64})
-		// Cached principals don't count: the next 64 are looked up.
+		// Cached principals don't count against the limit, so the next 64 are looked up.
 		known = w.lookupAll(t, ample, manyRoles(128)...)
 		if count(known, exists) != 128 {
 			t.Errorf("%d exist", count(known, exists))

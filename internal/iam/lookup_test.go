@@ -41,8 +41,8 @@ func TestExists(t *testing.T) {
 	}
 }
 
-// If GetRole and GetUser find only the exact name, the Client finds a principal whose ARN is written in another case in
-// the list of the principals.
+// GetRole and GetUser may find a name only in its exact case. The Client then searches the list of all principals for a name that
+// differs only in case.
 func TestExactCase(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -65,12 +65,12 @@ func TestExactCase(t *testing.T) {
 func TestMissing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := inProcess(t, func(w *world) { w.delay = iam.SecondLook })
+		w := inProcess(t, func(w *world) { w.delay = iam.SecondCallDelay })
 		start := time.Now()
 		is(t, w.lookup(t, 2*time.Second, role), missing)
 		took := time.Since(start)
 		// GetCallerIdentity, the first call, GetCallerIdentity again, and the second call.
-		if took != iam.SecondLook+3*iamtest.Latency {
+		if took != iam.SecondCallDelay+3*iamtest.Latency {
 			t.Errorf("after %v", took)
 		}
 		if counted := w.recorder.slowest(); counted != took-iamtest.Latency { // without the first GetCallerIdentity
@@ -121,9 +121,9 @@ func TestShortBudgetAllowsOneCall(t *testing.T) {
 		start := time.Now()
 		is(t, w.lookup(t, tooLong, role), unknown(once))
 		if took := time.Since(start); took != 2*iamtest.Latency {
-			t.Errorf("waits for nothing, %v", took)
+			t.Errorf("without time for a second call, the lookup took %v", took)
 		}
-		is(t, w.lookup(t, tooLong, role), unknown(once)) // too early
+		is(t, w.lookup(t, tooLong, role), unknown(once)) // too early for the second call
 		w.pass(delay)
 		is(t, w.lookup(t, tooLong, role), missing) // the second call, by another review
 		if n := w.aws.Count("GetRole"); n != 3 {
@@ -240,7 +240,8 @@ func TestListIsLimited(t *testing.T) {
 	}
 }
 
-// The Client answers for some principals without a call of AWS.
+// The Client has no answer for principals of STS. For a principal of another partition or of an account without a configured role
+// it answers Unknown, and calls only GetCallerIdentity.
 func TestPrincipalsAnsweredWithoutCall(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -40,8 +40,8 @@ func TestMain(m *testing.M) {
 
 const (
 	role = "arn:aws:iam::111122223333:role/team"
-	// delay is the time between the two calls in these tests. It is longer than the test server needs, so that a list
-	// arrives before.
+	// delay is the time between the first and the second call for a principal that IAM does not find. It is longer than the
+	// test server needs, so that the answer to ListRoles or ListUsers arrives before the second call.
 	delay = 300 * time.Millisecond
 	// ample is a budget that is always long enough.
 	ample = 20 * time.Second
@@ -54,7 +54,7 @@ type recorder struct {
 	longest time.Duration
 	hits    int
 	unasked int
-	broken  bool
+	broken  bool // LookedUp panics
 }
 
 func (r *recorder) Unasked(principals int) {
@@ -125,10 +125,10 @@ type world struct {
 	ahead    atomic.Int64 // how far the Client's clock is ahead
 	accounts map[string]iam.Account
 	limits   iam.Limits
-	delay    time.Duration
-	change   func(*aws.Config)
-	clock    func() // is called whenever the Client reads its clock
-	endpoint string // overrides the address of aws
+	delay    time.Duration     // between the first and the second call
+	change   func(*aws.Config) // changes the configuration of the SDK
+	clock    func()            // is called whenever the Client reads its clock
+	endpoint string            // overrides the address of aws
 }
 
 func newWorld(t *testing.T, options ...func(*world)) *world {
@@ -213,6 +213,7 @@ func parse(t *testing.T, arns ...string) []awsauth.ARN {
 	return parsed
 }
 
+// counts checks how many cache hits and how many lookups with each result the recorder has counted.
 func (w *world) counts(t *testing.T, hits int, want map[string]int) {
 	t.Helper()
 	got, gotHits := w.recorder.counted()

@@ -17,7 +17,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// lookUpConcurrently looks up the same principal n times at once.
+// lookUpConcurrently looks up role n times at the same time, and checks each result.
 func lookUpConcurrently(t *testing.T, w *world, n int, want validate.Lookup) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -154,7 +154,7 @@ func TestConcurrency(t *testing.T) {
 	}
 	all.Wait()
 	if n := atOnce.most.Load(); n > iam.MaxCalls || n < iam.MaxCalls/2 {
-		t.Errorf("%d calls at once", n)
+		t.Errorf("%d calls at the same time", n)
 	}
 }
 
@@ -162,7 +162,7 @@ func contains(list []string, s string) bool {
 	return strings.Contains(" "+strings.Join(list, " ")+" ", " "+s+" ")
 }
 
-// A review of many known principals and a new one makes few calls.
+// A lookup of 999 cached principals and a new one makes at most two calls of GetRole.
 func TestOneNewPrincipalOfThousand(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

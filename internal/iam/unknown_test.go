@@ -180,7 +180,7 @@ type panicking struct{}
 func (panicking) Do(*http.Request) (*http.Response, error) { panic(iamtest.SecretKey) }
 
 // The Client recovers a panic in its own goroutines, outside the SDK.
-func TestPanicBesideTheSDK(t *testing.T) {
+func TestPanicOutsideTheSDK(t *testing.T) {
 	t.Parallel()
 	t.Run("in a shared call", func(t *testing.T) {
 		t.Parallel()
