@@ -13,7 +13,7 @@ import (
 
 var entryStates = []string{"ok", "stale", "missing", "unknown"}
 
-// entryOf returns an access entry for a role. created is the time at which the access entry was created.
+// entryOf returns an access entry for the role with this name. created is the time at which the access entry was created.
 func entryOf(name string, created time.Time) access.AccessEntry {
 	return access.AccessEntry{PrincipalARN: iamPrefix + "role/team/" + name, Type: "STANDARD", Created: created}
 }
@@ -86,8 +86,8 @@ func TestAccessEntriesAreComparedWithIAM(t *testing.T) {
 	})
 }
 
-// A round looks up a principal once even if both aws-auth and an access entry name it. A round looks up a limited
-// number of principals.
+// Every hour the leader compares principals with IAM. In such a round it looks up a principal once, even if both aws-auth and an
+// access entry name the principal. It looks up a limited number of principals.
 func TestLookupsOfAccessEntriesAreLimited(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -112,8 +112,8 @@ func TestLookupsOfAccessEntriesAreLimited(t *testing.T) {
 	})
 }
 
-// An Event reports a node role that loses the access of nodes: its access entry was deleted or is no longer for nodes,
-// and aws-auth has no entry for it.
+// An Event reports a node role that loses the access of nodes: its access entry was deleted or is no longer for nodes, and
+// aws-auth has no entry for it. A node role in aws-auth loses this access by an access entry of type STANDARD, and in mode API.
 func TestNodeRoleLostByAnAccessEntryIsReported(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -132,8 +132,8 @@ func TestNodeRoleLostByAnAccessEntryIsReported(t *testing.T) {
 		}
 		const both = access.ModeAPIAndConfigMap
 		want(t, "node roles of both sources", r.value("nodes"), 3)
-		want(t, "one has both", read(both, entry("Fargate", "FARGATE_LINUX"), entry("Auto", "EC2"), entry("Node", "EC2_LINUX")), []int{3, 0, 0})
-		want(t, "the one is in aws-auth again", read(both, entry("Fargate", "FARGATE_LINUX"), entry("Auto", "EC2")), []int{3, 0, 0})
+		want(t, "one is in both sources", read(both, entry("Fargate", "FARGATE_LINUX"), entry("Auto", "EC2"), entry("Node", "EC2_LINUX")), []int{3, 0, 0})
+		want(t, "the one is only in aws-auth again", read(both, entry("Fargate", "FARGATE_LINUX"), entry("Auto", "EC2")), []int{3, 0, 0})
 		want(t, "two are gone", read(both), []int{1, 1, 1})
 		want(t, "their Event", r.event(kube.AccessEntryLost, "2 node roles do not get the access of nodes any more from their changed access entries or aws-auth: "+iamPrefix+"role/team/Auto, "+iamPrefix+"role/team/Fargate"), 1)
 		want(t, "still gone", read(both), []int{1, 1, 1})

@@ -38,7 +38,7 @@ func TestMetricsFollowVersionAndConfiguration(t *testing.T) {
 	})
 }
 
-// If aws-auth is missing, the metrics say so. The monitor evaluates a new aws-auth.
+// If aws-auth is missing, a metric says so, and the history stays empty. The monitor evaluates aws-auth as soon as it exists.
 func TestMissingAWSAuthIsKnown(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin), func(w *world) {
@@ -78,7 +78,8 @@ func TestProtectedPrincipalLost(t *testing.T) {
 	})
 }
 
-// An Event reports a protected principal, and the last admin, that lost access because an access entry was deleted or changed.
+// If an access entry is deleted or changed, one Event reports that a protected principal lost access, and another Event reports that the last
+// admin lost access.
 func TestAccessEntryLostIsReported(t *testing.T) {
 	t.Parallel()
 	run(t, roles(node), func(w *world) {
@@ -170,7 +171,7 @@ func TestUnknownAccessEntriesAreNoLoss(t *testing.T) {
 
 // If the evaluation of the stored version panics, the process goes on and writes the history. The gauges have no series until an
 // evaluation succeeds.
-func TestPanicEndsNothing(t *testing.T) {
+func TestMonitorContinuesAfterPanic(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
 		panics := 0
@@ -362,7 +363,7 @@ func TestBypassCountsWithoutHistory(t *testing.T) {
 	})
 }
 
-// The monitor writes nothing while nothing changes.
+// The monitor doesn't write the history while aws-auth doesn't change.
 func TestNoChangeCausesNoWrite(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -374,7 +375,7 @@ func TestNoChangeCausesNoWrite(t *testing.T) {
 	})
 }
 
-// Many versions need few writes.
+// The monitor collects versions before it writes the history: 500 versions within 5 s need at most 25 writes.
 func TestManyVersionsNeedFewWrites(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -387,7 +388,7 @@ func TestManyVersionsNeedFewWrites(t *testing.T) {
 		}
 		after(10 * time.Second)
 		if n := w.writes - before; n > 25 {
-			t.Errorf("%d writes within 5 s", n)
+			t.Errorf("%d writes of the history, want at most 25", n)
 		}
 		want(t, "the newest", w.versions()[9], "501 changed")
 	})

@@ -8,7 +8,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/monitor"
 )
 
-// The leader looks up the principals every hour, one a second, and stores their unique ids.
+// The leader looks up the principals every hour, with at most one call a second, and stores their unique ids. Replicas that don't lead make
+// no calls. The next leader reads the unique ids, so it detects a principal that was deleted and created again.
 func TestPrincipals(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node+ci), func(w *world) {

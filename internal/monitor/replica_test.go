@@ -30,10 +30,10 @@ type replica struct {
 
 	world      *world
 	stop       func()
-	principals bool
-	ids        map[string]string    // unique ids of principals; empty: not found
+	principals bool                 // the configuration turns on IAM
+	ids        map[string]string    // unique ids of principals; an empty one is not found, and an absent one gives an error
 	created    map[string]time.Time // when principals were created
-	later      map[string]string    // ids from the second call on, if the first one finds nothing; ?: unknown
+	later      map[string]string    // unique ids for the calls after a call that did not find the principal; "?" gives an error
 	instead    map[string]string    // replacements of missing principals
 	asked      []time.Time          // times of the calls to IAM
 	logged     logtest.Log
@@ -41,9 +41,9 @@ type replica struct {
 	mu       sync.Mutex
 	policy   validate.Policy
 	settings restore.Settings
-	kept     int
+	kept     int // the number of versions that the history keeps
 	leads    bool
-	won      []func()
+	won      []func() // called when the replica becomes the leader
 	events   []string
 	gauges   map[string]float64
 	counters map[string]int
@@ -56,7 +56,7 @@ func want[T any](t *testing.T, what string, got, want T) {
 	}
 }
 
-// change changes the replica's configuration.
+// change calls do, which may read and change the replica, while it holds the replica's lock.
 func (r *replica) change(do func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,6 +71,7 @@ func (r *replica) reload(do func()) {
 	synctest.Wait()
 }
 
+// inUse returns the policy of the configuration in use.
 func (r *replica) inUse() validate.Policy {
 	r.mu.Lock()
 	defer r.mu.Unlock()

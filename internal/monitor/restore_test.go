@@ -18,7 +18,7 @@ import (
 
 const restored = "restored"
 
-// wantStored checks the content of aws-auth. An empty text means that it doesn't exist.
+// wantStored checks mapRoles of the stored aws-auth. An empty text means that aws-auth doesn't exist.
 func (w *world) wantStored(t *testing.T, what, text string) {
 	t.Helper()
 	w.mu.Lock()
@@ -30,7 +30,8 @@ func (w *world) wantStored(t *testing.T, what, text string) {
 	want(t, what, got, text)
 }
 
-// The guard restores the last good version within fifteen seconds after a loss. It keeps every version without a loss.
+// The guard restores the last good version within fifteen seconds after a loss. It doesn't restore after a loss by EKS, with break-glass, in
+// mode warn, while restores are off, under a rule that is off, or in a gap of the watch. It keeps every version without a loss.
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	const good = admin + node
@@ -76,7 +77,7 @@ func TestRestore(t *testing.T) {
 			w.write("kubectl", roles(good), validate.BreakGlassAnnotation, "incident")
 			w.write("kubectl", roles(admin), validate.BreakGlassAnnotation, "incident")
 		}, good},
-		"a loss that was meant, and another one": {func(w *world) {
+		"a loss with break-glass, and another loss": {func(w *world) {
 			w.write("kubectl", roles(admin+ci), validate.BreakGlassAnnotation, "incident")
 			w.write("kubectl", roles(ci))
 		}, admin + ci},
@@ -186,19 +187,19 @@ func TestRestoreDuringWrites(t *testing.T) {
 
 // Another client stores a version between the decision and the write. The guard reads this version from the API server and doesn't wait
 // for the watch. It replaces the version only if this version has a loss, too.
-func TestRestoreReadsWhatWasStoredMeanwhile(t *testing.T) {
+func TestRestoreReadsNewestVersion(t *testing.T) {
 	t.Parallel()
 	const good = admin + node
 	for name, tt := range map[string]struct {
-		edits int // the number of edits before it, 2 s apart, each of which loses something
-		do    func(w *world)
+		edits int            // the number of changes before do, 1.9 s apart, each with a loss
+		do    func(w *world) // stores the version that the watch does not send
 		want  string
 	}{
-		"another loss":         {4, func(w *world) { w.write("kubectl", roles(ci)) }, good},
-		"a deletion":           {4, func(w *world) { w.write("kubectl", nil) }, good},
-		"a repair":             {4, func(w *world) { w.write("kubectl", roles(good+ci)) }, good + ci},
-		"a loss that is meant": {4, func(w *world) { w.write("kubectl", roles(ci), validate.BreakGlassAnnotation, "incident 4711") }, ci},
-		"a loss by EKS":        {4, func(w *world) { w.write("eks", roles(ci)) }, ci},
+		"another loss":            {4, func(w *world) { w.write("kubectl", roles(ci)) }, good},
+		"a deletion":              {4, func(w *world) { w.write("kubectl", nil) }, good},
+		"a repair":                {4, func(w *world) { w.write("kubectl", roles(good+ci)) }, good + ci},
+		"a loss with break-glass": {4, func(w *world) { w.write("kubectl", roles(ci), validate.BreakGlassAnnotation, "incident 4711") }, ci},
+		"a loss by EKS":           {4, func(w *world) { w.write("eks", roles(ci)) }, ci},
 		"a first step of a repair, which may settle": {1, func(w *world) { w.write("kubectl", roles(admin+ci)) }, admin + ci},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,7 +233,7 @@ func TestRestoreOfALossDuringARestore(t *testing.T) {
 	})
 }
 
-// If a bypass stores the same content as an earlier restore, the history records a bypass.
+// If another client stores the same content as an earlier restore, the history doesn't record this version as restored.
 func TestRestoredContentIsRecordedOnce(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -269,7 +270,7 @@ func TestRestoreIsReported(t *testing.T) {
 }
 
 // The guard restores at most MaxPerHour versions within an hour. The limit includes the restores by an earlier leader. After the hour
-// the guard restores the last loss, but not a loss that is too old.
+// the guard restores after the last loss.
 func TestRestoreIsLimited(t *testing.T) {
 	t.Parallel()
 	run(t, roles(admin+node), func(w *world) {
@@ -379,7 +380,7 @@ func TestRestoreAfterRestart(t *testing.T) {
 			w.write("kubectl", roles(admin+ci))
 		}, good + ci},
 		"a deletion": {func(w *world) { w.write("kubectl", nil) }, good},
-		"a loss that was meant, and its annotation taken away": {func(w *world) {
+		"a loss with break-glass, and the removal of its annotation": {func(w *world) {
 			w.write("kubectl", roles(admin), validate.BreakGlassAnnotation, "incident")
 			w.write("kubectl", roles(admin))
 		}, admin},

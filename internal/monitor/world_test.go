@@ -85,7 +85,7 @@ func after(d time.Duration) {
 	synctest.Wait()
 }
 
-// change changes the world.
+// change calls do, which may read and change the world, while it holds the world's lock.
 func (w *world) change(do func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -141,6 +141,7 @@ func (w *world) put(manager string, data, annotations map[string]string) {
 	}
 }
 
+// show sends the state to a watch.
 func (s *state) show(watch *apiwatch.RaceFreeFakeWatcher, added bool) {
 	switch {
 	case s.object == nil:
@@ -200,8 +201,8 @@ func (w *world) Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Inter
 	return watch, nil
 }
 
-// interrupt ends every watch. If down is true, new watches fail until the next call. If forget is true, the API server
-// removes the earlier versions.
+// interrupt ends every watch. If down is true, new lists and watches fail until the next call of interrupt. If forget is true, the
+// API server removes the earlier versions.
 func (w *world) interrupt(down, forget bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -252,7 +253,7 @@ func (w *world) Update(_ context.Context, cm *corev1.ConfigMap, o metav1.UpdateO
 	return stored, nil
 }
 
-// historyMap is the ConfigMap of the history.
+// historyMap is a client for the ConfigMap of the history.
 type historyMap struct {
 	history.ConfigMaps
 
@@ -300,7 +301,7 @@ func (w *world) versions() (list []string) {
 	return list
 }
 
-// start starts a replica. The first replica is the leader.
+// start starts a replica. It is the leader if no other replica leads.
 func (w *world) start(change ...func(*replica, *monitor.Options)) *replica {
 	w.t.Helper()
 	r := &replica{
