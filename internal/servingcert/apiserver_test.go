@@ -24,8 +24,8 @@ import (
 
 type webhookConfig = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// apiServer imitates an API server with the Secret and the configuration. It refuses a write that is not based on the
-// present version.
+// apiServer imitates an API server with the Secret and the ValidatingWebhookConfiguration. It refuses a write that is not based
+// on the present version.
 type apiServer struct {
 	t  *testing.T
 	mu sync.Mutex
@@ -34,7 +34,7 @@ type apiServer struct {
 	config        *webhookConfig
 	secretFails   bool   // reading the Secret fails
 	createFails   bool   // creating the Secret is forbidden
-	beforePatch   func() // a change by another client just before the write
+	beforePatch   func() // a change by another client just before a write of the configuration
 	reads, writes int
 }
 
@@ -131,10 +131,10 @@ type replica struct {
 	*apiServer
 	clock    time.Time
 	log      bytes.Buffer
-	recorded []any // the last call of ServingTrust
-	stored   bool  // the last call of ServingCAStored
+	recorded []any // arguments of the last call of ServingTrust
+	stored   bool  // argument of the last call of ServingCAStored
 	leads    bool
-	won      func()
+	won      func() // called when the replica becomes the leader
 }
 
 // Elect makes the replica the leader, or not the leader.
@@ -203,7 +203,7 @@ func started(t *testing.T) *replica {
 	return s
 }
 
-// setBundles changes every caBundle, as another client could do.
+// setBundles replaces every caBundle with text, as another client could do. The managed fields name their-tool as this client.
 func (s *replica) setBundles(text []byte) {
 	for i := range s.config.Webhooks {
 		s.config.Webhooks[i].ClientConfig.CABundle = text

@@ -45,7 +45,8 @@ func TestDeletedSecretComesBackWithItsCA(t *testing.T) {
 	}
 }
 
-// A leader that has not seen the CA, for example after a restart of all replicas, makes a new CA step by step.
+// A leader that has never read the deleted CA, for example after a restart of all replicas, makes a new CA. It first adds the new CA to
+// the caBundles, which keep the CA with which other replicas may serve.
 func TestDeletedSecretIsCreatedByNewLeader(t *testing.T) {
 	t.Parallel()
 	s := newReplica(t)
@@ -82,7 +83,8 @@ func TestDeletedSecretStaysDeletedWithoutConfiguration(t *testing.T) {
 	}
 }
 
-// If the leader can't create the Secret, the metric, the log and /readyz?verbose say so. Running replicas keep serving.
+// If the leader can't create the Secret, the metric, the log and /readyz?verbose say so. Running replicas keep serving. A new replica
+// has no certificate, and is not ready.
 func TestMissingSecretIsReported(t *testing.T) {
 	t.Parallel()
 	const missing = "the Secret guard/ca does not exist"
@@ -120,7 +122,7 @@ func TestMissingSecretIsReported(t *testing.T) {
 	}
 }
 
-// If a client empties the Secret, the leader writes a new CA into it. Every API server keeps trusting the replica. For
+// If a client empties the Secret and the caBundles, the leader writes a new CA into the Secret, and the replica stays ready. For
 // example, helm upgrade --force empties the Secret.
 func TestEmptiedSecretGetsNewCA(t *testing.T) {
 	t.Parallel()

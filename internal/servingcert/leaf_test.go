@@ -31,9 +31,9 @@ func TestSigningCA(t *testing.T) {
 		name      string
 		state     state
 		published list
-		age       time.Duration
-		leaf      *servingcert.Leaf
-		want      string // empty: keeps the present leaf
+		age       time.Duration     // how long the replica has observed state and published
+		leaf      *servingcert.Leaf // the present leaf
+		want      string            // the CA that signs a new leaf; empty if the replica needs or gets no new leaf
 	}{
 		{"no CA", state{}, nil, 0, nil, ""},
 		{"first CA, not published", state{Current: a}, nil, 0, nil, "a"},

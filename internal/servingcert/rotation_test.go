@@ -16,10 +16,7 @@ var (
 	epoch  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 )
 
-const (
-	year = 365 * 24 * time.Hour
-	none = time.Duration(-1)
-)
+const year = 365 * 24 * time.Hour
 
 // newCA makes a CA of the given age at the epoch.
 func newCA(t *testing.T, age time.Duration) *servingcert.Authority {
@@ -50,7 +47,7 @@ func (n names) of(cert *x509.Certificate) string {
 	return "?"
 }
 
-// text returns a state as the text CURRENT NEXT PREVIOUS.
+// text returns a state as the text CURRENT NEXT PREVIOUS. A missing current or next CA is a hyphen.
 func (n names) text(s servingcert.State) string {
 	text := ""
 	for _, a := range []*servingcert.Authority{s.Current, s.Next} {
@@ -80,8 +77,8 @@ func TestNextState(t *testing.T) {
 		rotate       string
 		published    list          // CAs in both caBundles
 		inOneWebhook list          // CAs in one caBundle
-		known        list          // CAs that, as this process knows, replicas serve with
-		age          time.Duration // how long all of it has been so
+		known        list          // CAs with which replicas serve, as far as this process knows
+		age          time.Duration // how long this process has observed state and the caBundles
 		want         string
 		step         servingcert.Step
 	}{
@@ -169,7 +166,7 @@ func TestPreviousCAsAreLimited(t *testing.T) {
 	}
 }
 
-// Any number of foreign CAs does not evict a CA that replicas serve with.
+// Foreign CAs in the caBundle, however many, don't evict a CA with which replicas serve.
 func TestForeignCAsDoNotEvictServingCAs(t *testing.T) {
 	t.Parallel()
 	var strangers list

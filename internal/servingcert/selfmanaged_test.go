@@ -88,7 +88,7 @@ func TestCABundleIsRestoredWithoutSecret(t *testing.T) {
 	s.setBundles(nil)
 	s.reconcile(t, time.Second)
 	if s.bundle() != want {
-		t.Error("the next leader does not restore it")
+		t.Error("the next leader does not restore the caBundle")
 	}
 	if s.logged("reading the Secret guard/ca") != 1 {
 		t.Errorf("the error is not logged once:\n%s", &s.log)
@@ -181,11 +181,11 @@ func TestLeaderReadsEvery30Seconds(t *testing.T) {
 	s.reads = 0
 	s.reconcile(t, time.Second)
 	if s.reads != 2 {
-		t.Errorf("%d reads at the begin of a term", s.reads)
+		t.Errorf("%d reads at the beginning of a term, want 2", s.reads)
 	}
 }
 
-// A rotation takes as long as documented although the leader reads rarely.
+// A single replica completes a rotation within 7 minutes, although the leader reads only every 30 s. The replica stays ready.
 func TestSingleReplicaRotatesInTime(t *testing.T) {
 	t.Parallel()
 	s := started(t)
@@ -205,8 +205,8 @@ func TestSingleReplicaRotatesInTime(t *testing.T) {
 	t.Logf("the rotation took %s, %d reads, %d writes", s.clock.Sub(begun), s.reads, s.writes)
 }
 
-// The leader replaces a CA in the Secret that can't sign for this Service.
-func TestUnusableCAIsReplaced(t *testing.T) {
+// DecodeState refuses a CA that can't sign for this Service. If a client writes such a CA into the Secret, the replica stays ready.
+func TestUnusableCAIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*x509.Certificate){
 		"for other names": func(c *x509.Certificate) {

@@ -92,7 +92,7 @@ func (w *world) reconcile(r *simulatedReplica) {
 	}
 	w.state = next
 	r.observed.RecordWritten(w.now, next)
-	if w.random.IntN(10) > 0 { // the second write fails sometimes
+	if w.random.IntN(10) > 0 { // the write of the caBundle fails sometimes
 		w.bundle = r.observed.Bundle(w.now)
 	}
 }
