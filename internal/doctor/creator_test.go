@@ -17,7 +17,7 @@ import (
 )
 
 // serveAWS starts a server that imitates AWS, and returns the configuration for it. For each action the server gives
-// the answers in their order, and then repeats the last answer.
+// the answers in their order, and then repeats the last answer. It denies an action without answers.
 func serveAWS(t *testing.T, answers map[string][]string) aws.Config {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -41,7 +41,7 @@ func serveAWS(t *testing.T, answers map[string][]string) aws.Config {
 	}
 }
 
-// created returns a page of CloudTrail with one event.
+// created returns a page of CloudTrail with one event. The page says that more pages follow.
 func created(fields map[string]any) string {
 	return marshal(map[string]any{"Events": []any{map[string]any{"CloudTrailEvent": marshal(fields)}}, "NextToken": "more"})
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/doctor"
 )
 
-// Doctor reads the exec sections that aws eks update-kubeconfig, eksctl and people write.
+// Doctor reads the cluster and its settings from the exec sections that aws eks update-kubeconfig, eksctl and users write. From
+// the exec section of another provider it reads nothing.
 func TestExecSectionsAreRead(t *testing.T) {
 	t.Parallel()
 	const role = "arn:aws:iam::111122223333:role/dev"

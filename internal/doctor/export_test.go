@@ -8,7 +8,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// The functions that the tests call.
+// The functions that the tests call, and an error that they compare with.
 var (
 	Redact              = redact
 	Quote               = quote

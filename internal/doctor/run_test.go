@@ -122,8 +122,8 @@ func TestTheTokenReachesNoOtherHost(t *testing.T) {
 	}
 }
 
-// The status 403 means missing credentials only if the API server says so. The answer of a proxy with this status
-// doesn't.
+// The status 403 means missing credentials only if the body is an answer of the API server. If a proxy answers with this
+// status, the API server is unreachable.
 func TestForbiddenByAProxyIsNotAnonymous(t *testing.T) {
 	t.Parallel()
 	for body, cause := range map[string]string{

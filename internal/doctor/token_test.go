@@ -25,7 +25,7 @@ func change(old, text string) string { return encode(strings.Replace(signedURL, 
 func host(name string) string { return change("sts.eu-west-1.amazonaws.com", name) }
 
 // Doctor checks a token by the rules of aws-iam-authenticator v0.7.18, pkg/token/token.go.
-func TestTokensAreJudgedAsByTheAuthenticator(t *testing.T) {
+func TestTokensAreCheckedAsByTheAuthenticator(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		token string

@@ -33,8 +33,8 @@ func newCA(t *testing.T) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// Read accepts a cluster if one of its CA certificates is among the guard's certificates, in any form of PEM. It
-// refuses another cluster.
+// Read accepts a cluster if one of its CA certificates is among the guard's certificates, in any form of PEM. It refuses
+// another cluster, and doesn't read its access entries.
 func TestReadRecognizesTheClusterByItsCA(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPI, ekstest.Entry(role+"a"))

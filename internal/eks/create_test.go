@@ -96,14 +96,14 @@ func TestCreateReportsEachRefusalOfEKS(t *testing.T) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
 			if left := server.Entries(); len(left) > 0 {
-				t.Errorf("a refused access entry stays: %+v", left)
+				t.Errorf("EKS keeps an access entry that it refused: %+v", left)
 			}
 		})
 	}
 }
 
-// The server refuses a username and groups for the types for nodes. The test sends these requests itself, because
-// Create doesn't send a username and groups for these types.
+// The server of ekstest refuses a username and groups for the types for nodes, as EKS does. The test sends these requests
+// itself, because Create doesn't send a username and groups for these types.
 func TestStubRefusesNamesOfNodes(t *testing.T) {
 	server := ekstest.New(t)
 	server.Set(access.ModeAPIAndConfigMap)

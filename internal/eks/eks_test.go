@@ -135,7 +135,7 @@ func TestClientNeedsARegion(t *testing.T) {
 	}
 }
 
-// recorder is a Recorder that sends the error of each read to a channel.
+// recorder is a Recorder that sends the error of each read to a channel. If EKS is not used, it sends errUnused.
 type recorder struct {
 	reads chan error
 	known atomic.Bool // the last value of EKSKnown
@@ -183,7 +183,7 @@ func (s *settings) change(change func(*eks.Settings)) {
 	change(&s.Settings)
 }
 
-// start runs a Snapshot of the server's own cluster until the test ends.
+// start runs a Snapshot until the test ends. The guard has the same CA as the cluster of the server.
 func start(t *testing.T, server *ekstest.Server, in *settings) (*eks.Snapshot, *recorder, *clock) {
 	t.Helper()
 	ca := newCA(t)
@@ -191,7 +191,7 @@ func start(t *testing.T, server *ekstest.Server, in *settings) (*eks.Snapshot, *
 	return startWith(t, in, func() ([]byte, error) { return ca, nil })
 }
 
-// startWith runs a Snapshot until the test ends.
+// startWith runs a Snapshot until the test ends. ownCA returns the CA of the guard's API server.
 func startWith(t *testing.T, in *settings, ownCA func() ([]byte, error)) (*eks.Snapshot, *recorder, *clock) {
 	t.Helper()
 	recorder, now := &recorder{reads: make(chan error)}, &clock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}

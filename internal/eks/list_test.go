@@ -90,7 +90,7 @@ func TestTokenHasTheFormatOfTheAuthenticator(t *testing.T) {
 	}
 }
 
-// Without credentials the error says so and has no secret.
+// Without credentials the error of Token has this reason.
 func TestTokenWithoutCredentials(t *testing.T) {
 	ekstest.New(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", "")

@@ -22,7 +22,7 @@ import (
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// version returns the n-th content of a test.
+// version returns the n-th version of a test.
 func version(n int) history.Version {
 	data := map[string]string{"mapRoles": fmt.Sprintf("- rolearn: arn:aws:iam::111122223333:role/r%d\n", n)}
 	return history.Version{
@@ -49,7 +49,7 @@ func incompressible(n int) string {
 	return string(b)
 }
 
-// stored writes a log and reads it again.
+// stored writes a log and reads it again. It checks that the ConfigMap has at most 900 KiB.
 func stored(t *testing.T, l *history.Log, versions int) (*corev1.ConfigMap, *history.Log) {
 	t.Helper()
 	cm := new(corev1.ConfigMap)
@@ -64,7 +64,7 @@ func stored(t *testing.T, l *history.Log, versions int) (*corev1.ConfigMap, *his
 		size += len(raw)
 	}
 	if size > 900<<10 {
-		t.Errorf("%d bytes", size)
+		t.Errorf("the ConfigMap has %d bytes", size)
 	}
 	return cm, history.Read(cm)
 }
@@ -91,7 +91,7 @@ func TestLogRoundTrip(t *testing.T) {
 			v.Hash = history.Hash(v.Data, v.BinaryData)
 		case 2:
 			v = history.Version{Time: v.Time, ResourceVersion: "1002", Deleted: true, Origin: history.Bypassed}
-		case 3: // JSON would change it
+		case 3: // JSON can't hold the byte \xff
 			v.Data = map[string]string{"mapRoles": "[] # \xff", "mapUsers": "[]"}
 			v.Hash = history.Hash(v.Data, nil)
 		}
@@ -184,7 +184,7 @@ func TestLogKeepsNewestGood(t *testing.T) {
 }
 
 // Write limits the size of the log. It removes the content of a version that is too large, and keeps the contents of other
-// versions.
+// versions. If the versions are too large together, it removes the oldest. It also limits the unique ids of IAM and the restores.
 func TestLogLimitsBytes(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -203,7 +203,7 @@ func TestLogLimitsBytes(t *testing.T) {
 	l.Append(versionWithText("5", incompressible(500<<10)))
 	_, l = stored(t, l, 10)
 	if diff := cmp.Diff([]int{5}, numbers(l)); diff != "" {
-		t.Errorf("where 4 and 5 have no room together 4 goes, and what is older: %s", diff)
+		t.Errorf("versions 4 and 5 are too large together, so only 5 stays (-want +got):\n%s", diff)
 	}
 	l.IAM = make(map[string]string)
 	for i := range 10_000 {
@@ -242,7 +242,7 @@ func TestLogAcceptsResourceVersionsAgainAfterEtcdRestore(t *testing.T) {
 		t.Error("another content with the same resource version is not appended")
 	}
 	if _, added := l.Append(history.Version{ResourceVersion: "7", Deleted: true}); !added {
-		t.Error("so is none")
+		t.Error("a deletion with the same resource version is not appended")
 	}
 }
 
@@ -259,8 +259,8 @@ func compressed(t *testing.T, text []byte) []byte {
 	return b.Bytes()
 }
 
-// Damaged returns a damaged part, and the other parts can be read. A damaged version keeps its number and its bytes until Write
-// removes it as the oldest version.
+// Damaged returns each part that Read can't decode. Read returns the other parts. A damaged version keeps its number and its bytes
+// until Write removes it as the oldest version.
 func TestDamagedPartsAreReportedAndKept(t *testing.T) {
 	t.Parallel()
 	l := new(history.Log)
@@ -308,7 +308,7 @@ func TestDamagedPartsAreReportedAndKept(t *testing.T) {
 			}
 			next, _ := stored(t, l, 10)
 			if diff := cmp.Diff(raw, next.BinaryData[key], cmp.Comparer(bytes.Equal)); diff != "" || len(next.BinaryData["v1"]) > 0 {
-				t.Errorf("the damaged version is not as it was: %s", diff)
+				t.Errorf("Write changed the damaged version, or kept v1: %s", diff)
 			}
 			if next, _ = stored(t, l, 1); len(next.BinaryData) != 1 || next.BinaryData[key] != nil {
 				t.Errorf("kept: %d", len(next.BinaryData))
@@ -317,7 +317,7 @@ func TestDamagedPartsAreReportedAndKept(t *testing.T) {
 	}
 }
 
-// Read limits the decompressed size of all parts together, even if each part is within its own limit.
+// Read limits the decompressed size of all parts together, even if each part is within its own limit. It reads the newest versions.
 func TestLogLimitsTotalDecompression(t *testing.T) {
 	t.Parallel()
 	big := versionWithText("1", strings.Repeat("a", 3<<20))
@@ -368,12 +368,13 @@ func TestHashIdentifiesContent(t *testing.T) {
 		}
 	}
 	if history.Hash(nil, nil) != history.Hash(map[string]string{}, map[string][]byte{}) {
-		t.Error("empty is not nil")
+		t.Error("nil maps and empty maps have different hashes")
 	}
 }
 
-// The rules evaluate the content that the authenticator reads.
-func TestObjectHasWhatTheAuthenticatorReads(t *testing.T) {
+// Object returns the data, the keys of the binary data and the field immutable, which the rules evaluate. It returns nil for a
+// version without aws-auth.
+func TestObjectHasContentOfVersion(t *testing.T) {
 	t.Parallel()
 	v := version(1)
 	v.BinaryData, v.Immutable = map[string][]byte{"b": nil, "a": nil}, true
