@@ -51,7 +51,7 @@ func TestActionPinsItsActions(t *testing.T) {
 			t.Errorf("%s is not pinned by digest with its version in a comment", step.Uses)
 		}
 		if strings.Contains(step.Run, "${{") || (step.Run != "") != (step.Shell == "bash") {
-			t.Errorf("a script of the shell %q:\n%s", step.Shell, step.Run)
+			t.Errorf("a script has an expression, or its shell is %q and not bash:\n%s", step.Shell, step.Run)
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 
 const clustersHead = "apiVersion: awsauth-guard.io/v1alpha1\nkind: ClusterList\n"
 
-// ParseClusters decodes every field.
 func TestParseClustersDecodesEveryField(t *testing.T) {
 	got, err := config.ParseClusters("accounts.yaml", []byte(clustersHead+`accounts:
 - account: "111122223333"
@@ -34,7 +33,7 @@ func TestParseClustersDecodesEveryField(t *testing.T) {
 	}
 }
 
-// Each problem of a ClusterList is reported with its line and field.
+// ParseClusters reports each problem with its line and field.
 func TestParseClustersReportsProblems(t *testing.T) {
 	for src, want := range map[string]string{
 		"":                        "accounts.yaml: is empty; write at least apiVersion: awsauth-guard.io/v1alpha1 and kind: ClusterList",

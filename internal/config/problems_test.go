@@ -229,7 +229,7 @@ guard.yaml:7: adminGroups[0]: is an empty name; write a group`,
 	}
 }
 
-// TestParseRefusesARNs checks that the error of Parse for a wrong ARN holds the hint that package awsauth gives.
+// The error of Parse for a wrong ARN names the field and the ARN, and has a hint.
 func TestParseRefusesARNs(t *testing.T) {
 	t.Parallel()
 	for _, arn := range []string{

@@ -45,8 +45,8 @@ func (f folder) swap(link, target string) {
 	}
 }
 
-// watch loads and watches guard.yaml with a fake clock. It returns what Watch reported after each step: the first admin group of the
-// configuration, or the error.
+// watch loads and watches guard.yaml with a fake clock. It returns a text for each report of Watch: the first admin group of the new
+// configuration, or the error. The number of a step follows the reports that Watch made after this step.
 func watch(t *testing.T, set func(folder), steps []func(folder)) (got []string) {
 	t.Helper()
 	f := folder{t, t.TempDir()}
@@ -143,7 +143,7 @@ func TestWatchSymlinkSwap(t *testing.T) {
 	}
 }
 
-// A read may return a half-written file. Watch never uses it.
+// Watch never uses a half-written file, which a read may return.
 func TestWatchIgnoresHalfWrittenFile(t *testing.T) {
 	t.Parallel()
 	got := watch(t, func(f folder) { f.write("guard.yaml", groups("a")) }, []func(folder){

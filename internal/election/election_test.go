@@ -114,7 +114,7 @@ func join(t *testing.T, server *leases) *candidate {
 	return c
 }
 
-// One of two replicas leads. After it stops, the other one leads within the time that DefaultTiming promises.
+// One of two replicas leads. When it stops, it releases the Lease, so the other replica leads within 9 s.
 func TestExactlyOneReplicaLeads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestLeaderRenewsEveryRenewEvery(t *testing.T) {
 				t.Fatal("the first process is not the only leader")
 			}
 		}
-		// It looks every RetryPeriod whether RenewEvery has passed.
+		// The leader checks every RetryPeriod whether RenewEvery has passed.
 		timing := election.DefaultTiming()
 		most, least := int(minutes*time.Minute/timing.RenewEvery), int(minutes*time.Minute/(timing.RenewEvery+timing.RetryPeriod))
 		if renewed := server.writes() - acquired; renewed < least || renewed > most {

@@ -26,7 +26,7 @@ import (
 
 type configuration = admissionregistrationv1.ValidatingWebhookConfiguration
 
-// charts returns the configuration as the chart renders it, and a certificate that its caBundle trusts.
+// charts returns the ValidatingWebhookConfiguration as the chart renders it, and a certificate that its caBundle trusts.
 func charts(t *testing.T) (*configuration, *tls.Certificate) {
 	t.Helper()
 	text, err := os.ReadFile("../../test/chart/testdata/golden/default.yaml")
@@ -69,11 +69,11 @@ type replica struct {
 	mu       sync.Mutex
 	cert     *tls.Certificate
 	leads    bool
-	won      func()
+	won      func() // called when the replica becomes the leader
 	selfTest bool
-	answer   func() ([]string, error)
+	answer   func() ([]string, error) // returns the warnings and the error of the API server to the self-test
 	mode     validate.Mode
-	tests    int
+	tests    int     // the number of self-tests
 	enforced float64 // -1: the metric has no series
 	events   []string
 	logged   logtest.Log
@@ -160,7 +160,7 @@ func (r *replica) Warn(reason kube.Reason, _ string) {
 }
 func (r *replica) Normal(reason kube.Reason, message string) { r.Warn(reason, message) }
 
-// want checks the metric of Enforced and the Events since its last call.
+// want checks the metric of Enforced, and all Events of the replica up to now.
 func (r *replica) want(t *testing.T, what string, enforced float64, events ...string) {
 	t.Helper()
 	r.mu.Lock()
@@ -316,8 +316,8 @@ func TestNothingIsReportedDuringGrace(t *testing.T) {
 	}
 }
 
-// The guard notices that the certificate changes or expires, even if the configuration doesn't change.
-func TestCertificateChangesAreNoticed(t *testing.T) {
+// The guard reports that it is not enforced when the serving certificate has expired, even if the configuration doesn't change.
+func TestExpiredCertificateIsReported(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		config, cert := charts(t)

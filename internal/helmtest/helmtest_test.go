@@ -126,7 +126,7 @@ func TestUsage(t *testing.T) {
 	for _, tt := range []struct {
 		args   []string
 		status int
-		want   string
+		want   string // a part of the output
 	}{
 		{[]string{"--help"}, 0, "Nothing is stored"},
 		{[]string{"--mode", "off"}, 2, `--mode is "off": write enforce or warn`},

@@ -13,8 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// Manager returns the field manager whose entry in managedFields is new. The times of the entries don't suffice,
-// because they are in seconds.
+// Manager returns the newest field manager whose entry in managedFields is new or changed. If there is none, it returns the
+// manager of the newest entry. It compares with the version before, because the times of the entries have only seconds.
 func TestManager(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -24,9 +24,9 @@ import (
 // api imitates an API server with one ConfigMap.
 type api struct {
 	mu      sync.Mutex
-	version string // of the stored object; empty: it doesn't exist
-	err     error
-	expired bool // a watch must start with a list
+	version string // of the stored object; empty if the object doesn't exist
+	err     error  // the error of lists and watches; nil if they succeed
+	expired bool   // a watch fails until the next list
 	watch   *apiwatch.RaceFreeFakeWatcher
 }
 
@@ -69,8 +69,8 @@ func (a *api) begin(ctx context.Context, _ metav1.ListOptions) (apiwatch.Interfa
 	return a.watch, nil
 }
 
-// watched runs a test with a Watch and a fake clock, and returns the log. shown returns the changes since the last call
-// of shown.
+// watched runs a test with a Watch and a fake clock, and returns the log. shown returns the changes since the last call of
+// shown. A change is the resourceVersion, whether there is an object, and "gap" if the Watch may have missed versions.
 func watched(t *testing.T, a *api, test func(w *kube.Watch[corev1.ConfigMap], shown func() []string)) (log string) {
 	t.Helper()
 	var text strings.Builder
