@@ -121,7 +121,7 @@ type stub struct {
 	requests []seen
 }
 
-// stubCluster is a cluster in which each of clusterCommands succeeds.
+// stubCluster returns a cluster on which each of clusterCommands runs without an error.
 func stubCluster(t *testing.T) *fakeCluster {
 	t.Helper()
 	data := map[string]string{"mapRoles": "- rolearn: arn:aws:iam::111122223333:role/b\n  username: b\n"}
@@ -188,7 +188,7 @@ func bearer(token string) func(seen) bool {
 	return func(r seen) bool { return r.header.Get("Authorization") == "Bearer "+token }
 }
 
-// clusterFlagTests set each flag, and check its effect.
+// clusterFlagTests are tests that together set each flag and check its effect.
 var clusterFlagTests = map[string]flagTest{
 	"--context chooses the cluster and the user": {[]string{"context"}, []string{"--context", "west"}, false, bearer("bob")},
 	"--cluster overrides the context":            {[]string{"cluster"}, []string{"--cluster", "west"}, false, bearer("alice")},
@@ -227,7 +227,7 @@ var clusterFlagTests = map[string]flagTest{
 	"impersonation by groups of a user in the kubeconfig": {nil, []string{"--user", "sudo", "--as-group", "b"}, true, func(r seen) bool {
 		return cmp.Equal(impersonated(r), map[string][]string{"Impersonate-User": {"root"}, "Impersonate-Group": {"b"}})
 	}},
-	"--proxy-url": {[]string{"proxy-url"}, []string{"--proxy-url", "{proxy}"}, true, nil}, // TestProxyURL checks the effect
+	"--proxy-url": {[]string{"proxy-url"}, []string{"--proxy-url", "{proxy}"}, true, nil}, // the proxy answers with the status 418
 }
 
 // impersonated returns the headers that impersonate a user.
@@ -406,7 +406,8 @@ func TestNamespaceFlag(t *testing.T) {
 	}
 }
 
-// If a flag is wrong, the error names this flag. If the kubeconfig has no context, cluster or user of the given name, the error has the name.
+// If a flag is wrong, the error names this flag. If the kubeconfig has no context, cluster or user of the given name, the error quotes the
+// name.
 func TestWrongClusterFlagsAreNamed(t *testing.T) {
 	_, _, kubeconfig, _ := twoClusters(t)
 	for args, want := range map[string]string{

@@ -85,7 +85,7 @@ func index(t *testing.T) string {
 		"from the rules and their test cases.\n"
 }
 
-// placeholders are texts that stand for characters in cases that a reader can't see.
+// placeholders are the texts in cases that stand for invisible characters.
 var placeholders = []string{"<TAB>", "<NBSP>", "<CR>", "<BOM>", "<ZWSP>"}
 
 // example returns the first bad case of a rule, with its findings.

@@ -54,7 +54,7 @@ type clusterState struct {
 	Guards    *[]string      // namespaces of the guards' Services; by default the namespace of the last object
 	Forbidden []string       // such as "list /api/v1/configmaps"
 	Answer    *metav1.Status // the response to a write
-	Warnings  []string       // of a write
+	Warnings  []string       // the warnings in the response to a write
 	Meanwhile bool           // another client writes just before the program's write
 	Conflicts int            // how many times another client adds an entry to mapUsers just before the program's write
 }
@@ -200,7 +200,7 @@ func (c *fakeCluster) write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// running has the cluster of each script, by the folder of the script.
+// running has the fake cluster of each script that runs. The key is the work folder of the script.
 var running sync.Map
 
 func startCluster(ts *testscript.TestScript, neg bool, args []string) {

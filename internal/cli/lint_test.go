@@ -67,7 +67,8 @@ func manifest(entries int) string {
 	return b.String()
 }
 
-// A file above the size limit is an error. In a folder it is an error only if it names aws-auth.
+// A file above the size limit is an error. If the user names only its folder, the file is an error only if it has a field name with the value
+// aws-auth.
 func TestLintLimitsFileSize(t *testing.T) {
 	dir := t.TempDir()
 	large, other := filepath.Join(dir, "large.yaml"), filepath.Join(dir, "sub", "other.yaml")

@@ -8,13 +8,12 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// The functions that the tests call, and an error that they compare with.
+// The functions that the tests call.
 var (
 	Redact              = redact
 	Quote               = quote
 	CreatorByCloudTrail = creatorByCloudTrail
 	CreatorByLog        = creatorByLog
-	ErrForeign          = errForeign
 )
 
 // ParseToken decodes a token, and returns the host of STS.

@@ -90,7 +90,7 @@ func TestTokenHasTheFormatOfTheAuthenticator(t *testing.T) {
 	}
 }
 
-// Without credentials the error of Token has this reason.
+// Without credentials Token returns a TokenError with this reason.
 func TestTokenWithoutCredentials(t *testing.T) {
 	ekstest.New(t)
 	t.Setenv("AWS_ACCESS_KEY_ID", "")

@@ -111,7 +111,7 @@ func TestSelftestChecksMode(t *testing.T) {
 			var stdout, stderr strings.Builder
 			timeout := "1s"
 			if tt.status == 0 {
-				timeout = "30s" // the test ends with the answer
+				timeout = "30s" // the program ends as soon as it gets the expected answer
 			}
 			status := helmtest.Main(t.Context(), []string{"--mode", tt.mode, "--timeout", timeout, "--kubeconfig", apiServer(t, tt.answers...)}, &stdout, &stderr)
 			if outcome := stdout.String() + stderr.String(); status != tt.status || !strings.Contains(outcome, tt.want) {

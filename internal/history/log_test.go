@@ -338,7 +338,7 @@ func TestLogLimitsTotalDecompression(t *testing.T) {
 	}
 }
 
-// Two contents have the same hash if and only if they are equal.
+// Different contents have different hashes, and equal contents have the same hash. TestHashIgnoresReplacedBytes has the exception.
 func TestHashIdentifiesContent(t *testing.T) {
 	t.Parallel()
 	type content struct {

@@ -180,8 +180,7 @@ func TestConfirmationsAreShared(t *testing.T) {
 	}
 }
 
-// TestIdentityNeedsAccountAndPartition checks that an answer of STS is accepted if it has an account and a partition, and that the error
-// quotes any other answer.
+// Identity accepts an answer of STS if its ARN has an account and a known partition. For any other answer the error quotes the ARN.
 func TestIdentityNeedsAccountAndPartition(t *testing.T) {
 	t.Parallel()
 	for arn, want := range map[string]string{

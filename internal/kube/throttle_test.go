@@ -56,7 +56,7 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// A shortened text is one line of valid UTF-8 within its limit.
+// A shortened text is one line of valid UTF-8 and has at most as many bytes as the limit.
 func TestShorten(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{"a\nb\x1b": "a b ", "ok": "ok", "\xff": " ", strings.Repeat("é", 10): strings.Repeat("é", 6) + "…"} {

@@ -252,7 +252,7 @@ func TestVersionsHaveTheirOrigin(t *testing.T) {
 			data        map[string]string
 			manager     string
 			annotations []string
-			version     string // empty: aws-auth is deleted
+			version     string // the version that the history gets; empty if it gets none
 			bypassed    int
 		}{
 			{"a change", roles(admin + node + ci), "kubectl", nil, "2 changed", 0},

@@ -115,7 +115,7 @@ func TestWarningsAreRepeated(t *testing.T) {
 	}
 }
 
-// The log stays short even if the text of an error differs every time, such as an error with a port.
+// The log has at most one line a minute about an error, even if its text differs every time, such as an error with a port.
 func TestChangingErrorsAreThrottled(t *testing.T) {
 	t.Parallel()
 	s := started(t)

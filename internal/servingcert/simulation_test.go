@@ -153,7 +153,8 @@ func (w *world) disturb() {
 	}
 }
 
-// loseNext removes the next CA after replicas have switched to it, while there is no leader.
+// loseNext starts a rotation, and stops the leader when it has published the next CA. After the replicas had time to switch to the next CA,
+// loseNext removes this CA from the Secret.
 func (w *world) loseNext() {
 	if w.leader < 0 {
 		return
