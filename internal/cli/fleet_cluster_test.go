@@ -48,7 +48,7 @@ func fleetServer(t *testing.T, names []string, handlers map[string]clusterHandle
 	return kubeconfig
 }
 
-// withRoles answers like a cluster with liveRBAC whose aws-auth maps roles to groups. pairs has the name of each role, followed by its groups.
+// withRoles answers like a cluster with liveRBAC whose aws-auth maps roles to groups. pairs has the name of each role, and then its groups.
 func withRoles(pairs ...string) clusterHandler {
 	var b strings.Builder
 	for pair := range slices.Chunk(pairs, 2) {

@@ -171,8 +171,8 @@ func TestScriptLeavesNoAccessEntryWithoutItsPolicy(t *testing.T) {
 	}
 }
 
-// An interrupted script deletes an access entry that lacks an access policy. Otherwise this access entry would stay as it is, because the next
-// run changes no access entry that exists.
+// An interrupted script deletes an access entry that lacks an access policy. Otherwise this access entry would stay as it is, because the
+// next run changes no access entry that exists.
 func TestInterruptedScriptLeavesNoAccessEntryWithoutItsPolicy(t *testing.T) {
 	eks := ekstest.New(t)
 	eks.Set(access.ModeAPIAndConfigMap)

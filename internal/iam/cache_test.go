@@ -25,7 +25,7 @@ func TestCache(t *testing.T) {
 	asked(1)
 	w.pass(9 * time.Minute)
 	is(t, w.lookup(t, ample, role), exists)
-	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/a/TEAM"), exists) // the same principal, because the authenticator ignores path and case
+	is(t, w.lookup(t, ample, "arn:aws:iam::111122223333:role/a/TEAM"), exists) // the same key, which has no path and ignores case
 	asked(1)
 	w.counts(t, 2, map[string]int{"exists": 1})
 	w.pass(time.Minute)

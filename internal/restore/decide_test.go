@@ -10,7 +10,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// Decide restores only if every condition holds. The loss was observed at the epoch. Unless a case changes the time, this was four seconds ago.
+// Decide restores only if every condition holds. The loss was observed at the epoch, four seconds ago unless a case changes the time.
 func TestDecideNeedsEveryCondition(t *testing.T) {
 	t.Parallel()
 	at := epoch.Add
