@@ -13,11 +13,11 @@ import (
 const (
 	gained  = "gained"  // the principal could not log in before
 	lost    = "lost"    // the principal can no longer log in
-	changed = "changed" // the principal logs in with another username or other groups
+	changed = "changed" // the principal logs in with another username or other groups, or only its EC2 instances still can log in
 )
 
-// Text writes a block of lines for each principal. The first line has a sign for the kind of change and the ARN. The next lines have the
-// username and the groups.
+// Text writes a line with the names of the two versions, and then a block of lines for each change. The first line of a block has a sign
+// for the kind of change and the ARN. The next lines have the username and the groups.
 func (a Access) Text(w io.Writer) error {
 	var b strings.Builder
 	a.text(&b)

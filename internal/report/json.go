@@ -9,8 +9,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/validate"
 )
 
-// JSON writes one JSON object for all files. Add writes the findings of a file. End writes the changes of access, the errors and the
-// verdict.
+// JSON writes one JSON object for all files. Add writes the findings of a file, and End writes the other fields.
 type JSON struct {
 	w        io.Writer
 	edits    bool // see NewJSON

@@ -1,4 +1,4 @@
-// Package report writes findings, explanations and the documentation of rules in several formats.
+// Package report writes findings, changes of access, explanations and the documentation of rules in several formats.
 package report
 
 import (
@@ -66,7 +66,7 @@ type Total struct {
 	Unread    int // number of files that lint did not read: templates of charts, and files that neither parse nor look like aws-auth
 	// Verdict is the most severe verdict of all files, or [Failed] if a file has an error.
 	Verdict validate.Action
-	// Clusters are the clusters that lint read, if it read several ones. Then each cluster counts as a file.
+	// Clusters are the clusters that lint read, if it read several. Then each cluster counts as a file.
 	Clusters []Cluster
 }
 
