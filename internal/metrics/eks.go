@@ -50,7 +50,7 @@ func newEKSMetrics() eksMetrics {
 		}, nil),
 		without: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "awsauth_guard_reviews_without_access_entries_total",
-			Help: "Reviews that the guard evaluated without the cluster's access entries, although eks.enabled is true, because the last successful read was too long ago.",
+			Help: "Reviews that the guard evaluated without the cluster's access entries, although eks.enabled is true, because the last successful read was too long ago or there was none.",
 		}),
 	}
 	for _, result := range []string{"ok", "failed"} {
@@ -65,8 +65,8 @@ func newEKSMetrics() eksMetrics {
 // EKSKnown records whether reviews use the cluster's access entries.
 func (r *Recorder) EKSKnown(known bool) { r.eks.known.WithLabelValues().Set(boolValue(known)) }
 
-// AccessEntryLost counts a read of the access entries after which access was lost. The kind is protected-principal, last-admin or
-// node-role.
+// AccessEntryLost counts a read of the access entries that shows a loss of access since the read before. The kind is
+// protected-principal, last-admin or node-role.
 func (r *Recorder) AccessEntryLost(kind string) {
 	r.eks.losses.WithLabelValues(oneOf(entryLosses, kind, "protected-principal")).Inc()
 }

@@ -1,5 +1,5 @@
-// Package metrics exposes Prometheus metrics of the webhook. Every label value comes from a closed set, so no request can
-// add a series. No label value is an ARN, a username or a group.
+// Package metrics exposes Prometheus metrics of the webhook. Every label value comes from a closed set, so requests can add
+// only a limited number of series, such as those of dry runs. No label value is an ARN, a username or a group.
 package metrics
 
 import (
@@ -18,8 +18,8 @@ const (
 	other = "other"
 	// failure is the verdict of a review that failed. It also replaces a verdict outside of the closed set.
 	failure = "error"
-	// internalError is the rule in the metrics if the guard refused a request because the guard itself failed. It also
-	// replaces a rule outside of the closed set.
+	// internalError is the rule in the metrics if the guard itself failed, outside of the rules. It also replaces a rule
+	// outside of the closed set.
 	internalError = "internal-error"
 )
 
@@ -104,7 +104,7 @@ func New(rules []string) *Recorder {
 }
 
 // initSeries creates the series that alerts use. It creates no series for dry runs, and none for operations that the API
-// server does not send. With 20 rules it creates about 120 series.
+// server does not send. It creates five series for each rule, and about twenty others.
 func (r *Recorder) initSeries() {
 	for _, operation := range operations {
 		for _, verdict := range verdicts {

@@ -90,8 +90,8 @@ func (r *Recorder) StoredAccess(admins, nodeRoles, protectedMissing int) {
 	r.stored.missing.WithLabelValues().Set(float64(protectedMissing))
 }
 
-// StoredUnknown removes all series of the stored aws-auth. The caller calls it if the stored version is not known any
-// more.
+// StoredUnknown removes the series of the stored aws-auth, except those of StoredPrincipals. The caller calls it if the stored
+// version is not known any more.
 func (r *Recorder) StoredUnknown() {
 	for _, gauge := range []*prometheus.GaugeVec{r.stored.present, r.stored.breakGlass, r.stored.findings} {
 		gauge.Reset()
