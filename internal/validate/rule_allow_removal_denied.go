@@ -6,10 +6,10 @@ var allowRemovalDenied = &Rule{
 	Scope:    OfRequest,
 	Title:    "the annotation allow-removal has an invalid expiry",
 	Doc: `
-If the annotation awsauth-guard.io/allow-removal has the value "until EXPIRY ARNS", later changes may remove the
-node roles in ARNS until the expiry. The expiry is a time in RFC 3339, at most an hour ahead, so that a forgotten
-annotation does no harm. If the expiry is not in RFC 3339, has passed or is further ahead, the annotation allows
-nothing.
+If the annotation awsauth-guard.io/allow-removal has the value "until TIME ARNS", later changes may remove the
+node roles in ARNS until this expiry. TIME is in RFC 3339 and at most an hour ahead, so that a forgotten annotation
+does no harm. If the expiry is not in RFC 3339, has passed or is further ahead, the annotation allows nothing, not
+even a removal by the change that sets it.
 
 Set the annotation again with a valid expiry.`,
 	Source: "awsauth-guard: an allowance without an end would make node-role-removed useless",

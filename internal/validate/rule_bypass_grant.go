@@ -18,7 +18,7 @@ group switches the guard off for everyone who logs in through that entry. Member
 may overrule every denial. A group with a session template also counts if some session name turns it into one of
 these groups, because the caller who assumes a role chooses the session name.
 
-If a group is also an admin group, such as system:masters, the rule admin-grant reports it instead.
+If an override group is also an admin group, such as system:masters, the rule admin-grant reports it instead.
 
 Remove the group from the entry. If you intend to grant an override group, set awsauth-guard.io/break-glass in the
 same change.`,
@@ -65,7 +65,7 @@ func (p *Pass) checkGrant(arn string, before, after []*awsauth.Entry, group stri
 	default:
 		for _, e := range after {
 			if session := newSession(before, e, group); session != "" {
-				p.Reportf(p.entryPlace(e), "write the group without {{SessionName}}",
+				p.Reportf(p.entryPlace(e), "write the group without a template of the session",
 					"%q %s the group %s for a session named %q, and members of this group %s", arn, verb, group, session, effect)
 				return
 			}

@@ -12,6 +12,8 @@ merges two entries. If a user comments out only the first line of an entry, its 
 the entry above. Below the entry of a node role, such a comment can make every node an administrator. If two keys
 differ only in case, the authenticator uses the one in lower case.
 
+In a file, the rule also reports a key of the manifest that occurs twice, such as data: kubectl keeps only the last one.
+
 Add the missing dash, comment out whole entries, or remove one of the two keys.`,
 	Source: "sigs.k8s.io/yaml v1.6.0, YAMLToJSON; encoding/json, Unmarshal",
 	Exact:  true,

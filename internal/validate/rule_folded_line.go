@@ -16,7 +16,8 @@ entry lacks the group. No RBAC binding names such a user.
 
 The rules malformed-arn and group-typo report lines that are folded into an ARN or a group.
 
-Move the group below the key groups. If the line belongs to the username, write the whole username on one line.`,
+Move the group below the key groups. If the folded line doesn't begin with a dash, it may belong to the username, and
+the rule only warns. Then write the whole username on one line.`,
 	Source: "YAML 1.1, \"Line Folding\"; terraform-aws-eks#1757",
 	Exact:  true,
 	Check:  checkFoldedLine,

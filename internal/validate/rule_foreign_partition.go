@@ -30,7 +30,7 @@ func checkForeignPartition(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		arn, err := awsauth.ParseARN(m.ARN.Value)
 		if err != nil || arn.Partition == own {
-			continue // malformed-arn reports it
+			continue // malformed-arn reports an ARN that does not parse
 		}
 		right := arn
 		right.Partition = own

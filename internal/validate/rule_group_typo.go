@@ -19,7 +19,9 @@ var groupTypo = &Rule{
 	Doc: `
 Kubernetes accepts any text as a group and compares groups letter by letter. A group system:master or system:node,
 without the final s, has no special rights. A group with spaces, such as "system:bootstrappers - system:nodes",
-comes from a dash that is indented deeper than the one above it: YAML reads the two lines as one text.
+comes from a dash that is indented deeper than the one above it: YAML reads the two lines as one text. A text with
+commas, such as "system:bootstrappers,system:nodes", is also one group. IAM groups can't log in, and their ARNs have
+no meaning for Kubernetes.
 
 Write the group as the hint says, and align all dashes of a list.`,
 	Source: "kubernetes v1.36.3, staging/src/k8s.io/apiserver/pkg/authentication/user/user.go; aws-iam-authenticator v0.7.18, pkg/mapper/configmap/yaml_test.go",

@@ -45,8 +45,8 @@ func checkLeftoverTemplate(p *Pass) {
 }
 
 // reportUnparsed reports misspelt templates in a text that does not parse, so that users can repair both faults at
-// once. It ignores other templates. It also ignores a template that begins the value in the line of the syntax fault,
-// because yaml-syntax reports that line.
+// once. It ignores other templates, and templates in ARNs. It also ignores a template that begins the value in the line of
+// the syntax fault, because yaml-syntax reports that line.
 func (p *Pass) reportUnparsed(t *awsauth.Text) {
 	for line := range t.UnparsedLines() {
 		found, ok := leftoverIn(line.Value.Value, true)
@@ -59,7 +59,7 @@ func (p *Pass) reportUnparsed(t *awsauth.Text) {
 	}
 }
 
-// isKnownTemplate reports whether a hint names a template that the authenticator renders.
+// isKnownTemplate reports whether a hint says to write a template that the authenticator renders.
 func isKnownTemplate(hint string) bool {
 	return slices.ContainsFunc(awsauth.Templates(), func(known string) bool { return strings.HasPrefix(hint, "write ") && strings.Contains(hint, known) })
 }
@@ -125,8 +125,9 @@ func rightTemplate(text, found string, rendered bool) (string, bool) {
 	return inner, hint == "write "+scalar(inner)
 }
 
-// withTemplate replaces the template found in a text by a known one. In the username of a node, it replaces everything
-// after the prefix system:node:, because a node's name consists of the template only.
+// withTemplate replaces the template found in a text by a known one. If the text is the username of a node and the known
+// template stands for a node's name, withTemplate replaces everything after the prefix system:node:, because a node's name
+// consists of the template only.
 func withTemplate(text, found, known string) string {
 	if strings.HasPrefix(text, nodePrefix) && isNodeTemplate(known) {
 		return nodePrefix + known

@@ -11,7 +11,7 @@ var lostSection = &Rule{
 Some tools write mapRoles and leave out the sections that they do not know. Then mapUsers or mapAccounts vanishes
 without a warning from the tool, and every principal in it loses access. Other rules report the loss of mapRoles.
 
-Keep the section. If you intend the removal, remove the entries one by one.`,
+Keep the section, unless you intend to remove all its entries.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, saveMap: an absent key counts as empty",
 	Check:  checkLostSection,
 }

@@ -29,7 +29,7 @@ func checkNodeGroups(p *Pass) {
 	for m := range p.Doc.Mappings() {
 		arn, err := m.Entry.Principal()
 		if err != nil || m.Entry.Dropped != "" || !access.IsNode(m.Entry) {
-			continue // malformed-arn and node-shape report these
+			continue // malformed-arn, missing-arn and node-shape report the faulty ones
 		}
 		name := strings.ToLower(arn.Name())
 		windows, fargate := strings.Contains(name, "windows"), strings.Contains(name, "fargate")

@@ -26,8 +26,8 @@ groups, the guard warns. If no other node role has the lost group, and it is one
 the guard refuses the change.
 
 Keep the entry as it was: its username, such as system:node:{{EC2PrivateDNSName}} for EC2 and
-system:node:{{SessionName}} for Fargate, and its groups. To retire a node role, delete its node group and set the
-annotation awsauth-guard.io/allow-removal to the role's ARN in the same change.
+system:node:{{SessionName}} for Fargate, and its groups. To retire a node role, delete its node group. Then remove the
+entry, and set the annotation awsauth-guard.io/allow-removal to the role's ARN in the same change.
 
 Some tools, such as eksctl, can't set an annotation in the change that removes the entry. Before you run such a
 tool, set the annotation to "until TIME ARN", with a time in RFC 3339 that is at most an hour ahead. Until that time

@@ -179,7 +179,7 @@ func (p *Pass) checkAccessEntryOf(protected access.Protected) {
 }
 
 // explain returns the position of the entry that answers for a principal, and the effect of that entry as part of a
-// sentence. node reports whether the callers are nodes.
+// sentence. If no entry answers, the position is that of mapRoles. node tells whether the callers are nodes.
 func (p *Pass) explain(r awsauth.Resolution, node bool) (at locator, why string) {
 	switch {
 	case !r.Mapped:

@@ -31,7 +31,7 @@ func checkReservedUsername(p *Pass) {
 		name := m.Username.Value
 		switch username := withoutSession(m.Entry); {
 		case strings.HasPrefix(username, "system:node:"), strings.HasPrefix(username, "system:") && slices.Contains(m.Entry.Groups, "system:nodes"):
-			// node-shape reports on these
+			// node-shape checks these
 		case strings.HasPrefix(username, "eks:"):
 			p.Grantf(m.Username, unreservedHint(m.Entry), "the prefix of the username %q belongs to EKS itself", name)
 		case strings.HasPrefix(username, "system:"):

@@ -17,14 +17,17 @@ var selfLockout = &Rule{
 	Title:    "the requester would lose their own access",
 	Doc: `
 The requester, a person or a tool, logs in through an entry of aws-auth. After the change no entry lets them in, or
-their entry no longer gives an admin group. Then they could not revert the change, so the guard refuses it.
+they lose an admin group. Then they might not be able to revert the change, so the guard refuses it.
 
 If the requester's next login would have another username or lack a group, the guard warns: RBAC may bind the right
 to edit aws-auth to the old username or group. The API server caches logins for minutes, so the requester would
 notice the loss only later.
 
-Let another admin make this change, or keep your own entry. The rule does not apply to requesters who log in without
-aws-auth: the cluster's creator, and users with an access entry or a client certificate.`,
+The rule does not apply to requesters who log in without aws-auth: the cluster's creator, and users with an access
+entry or a client certificate. If the requester has an access entry but also a group that it doesn't give, they
+probably logged in through aws-auth. Then the rule warns of a loss, because the access entry may not work.
+
+Let another admin make this change, or keep your own entry.`,
 	Source: "aws-iam-authenticator v0.7.18, pkg/server/server.go, authenticateEndpoint and renderTemplates",
 	Check:  checkSelfLockout,
 }
@@ -77,7 +80,8 @@ func (p *Pass) checkNextLogin(arn string) {
 	}
 	for _, group := range p.Policy.adminGroups() {
 		gives := func(e *awsauth.Entry) bool { return admits(e) && e.GivesTo(caller, group) }
-		// If the authenticator picked an entry at random before, it may still do so.
+		// If the authenticator picks a stored entry at random, only some of the requester's logins may have had the group.
+		// Then it is no loss if still only some of them get it.
 		if had := min(access.CertaintyOf(used, gives), access.CertaintyOf(stored.Matches, gives)); access.CertaintyOf(after.Matches, gives) < had {
 			p.Reportf(p.lockoutPlace(stored, after), hint, "you are logged in as %q and would lose the group %s", stored.CanonicalARN, group)
 		}
@@ -88,8 +92,8 @@ func (p *Pass) checkNextLogin(arn string) {
 }
 
 // entryDiffersFromLogin reports whether the requester has a group that the access entry of their ARN doesn't give. Such
-// a requester logged in through aws-auth, for one of two reasons: the access entry is newer than the login, or it has
-// no effect because its role was deleted and created again.
+// a requester probably logged in through aws-auth: the access entry is newer than the login, or it has no effect because
+// its role was deleted and created again. It is also possible that the access entry lost the group after the login.
 func (p *Pass) entryDiffersFromLogin(arn string) bool {
 	entry := p.entries.Get(arn)
 	return entry != nil && len(entry.Lacks(p.Change.Requester.Groups)) > 0
@@ -101,7 +105,7 @@ const maxReplacedText = 256 << 10
 
 // answerBefore returns the authenticator's answer for the requester in the stored version. If the stored text may hide
 // bytes, there are several possible answers. Then answerBefore returns the first one that explains the requester's
-// login. If no answer explains it, answerBefore returns the last one that maps the requester.
+// login. If no answer explains it, answerBefore returns the last one that maps the requester, or else the first one.
 func (p *Pass) answerBefore(arn string) (answer awsauth.Resolution) {
 	for i, m := range p.oldMaps() {
 		stored := m.Resolve(arn)

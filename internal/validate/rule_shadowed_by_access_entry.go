@@ -37,7 +37,7 @@ func checkShadowedByAccessEntry(p *Pass) {
 	}
 }
 
-// checkShadowed reports the groups in a principal's entries that the principal's access entry doesn't give.
+// checkShadowed reports the groups in the first of a principal's entries that the principal's access entry doesn't give.
 func (p *Pass) checkShadowed(arn string, matches []*awsauth.Entry) {
 	entry := p.entries.Get(arn)
 	if entry == nil || len(matches) == 0 {

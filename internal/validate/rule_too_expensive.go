@@ -28,7 +28,7 @@ func checkTooExpensive(p *Pass) {
 		case before == nil && after == nil:
 		case before != nil && p.Change.leaves(s):
 			if after == nil {
-				continue // the limit of tokens is for all sections, and the change makes an earlier section smaller
+				continue // the sections share the limit of elements and keys, and the change makes an earlier section smaller
 			}
 			p.Warnf(sectionPlace(s), "replace the text, and set the annotation "+BreakGlassAnnotation+" in the same change", "cannot determine the entries that the authenticator loads from %s%s: %v", string(s), preexistingSuffix, after)
 		case after != nil:

@@ -21,7 +21,7 @@ Move entries to mapRoles, mapUsers or mapAccounts, and move other data to anothe
 	Check:  checkUnknownDataKey,
 }
 
-// reportUnknownDataKey reports a key. Its hint depends on the text below the key.
+// reportUnknownDataKey reports a key. Its hint depends on the name of the key and on the text below it.
 func (p *Pass) reportUnknownDataKey(key awsauth.Scalar) {
 	text := ""
 	if p.Change.New != nil && key.Path == "data."+key.Value {

@@ -17,6 +17,9 @@ The authenticator ignores a value of a wrong type without an error, and keeps th
 one text instead of a list, the entry gives no group. If username is 123, yes or on, the username is empty. The
 authenticator reads YAML 1.1, in which an unquoted yes, no, on, off, y, n or a number is not a text.
 
+The rule also reports an element that begins inside the groups of another one. In a file, it also reports a value
+under data that is not a text, such as a list without | above it: the API server refuses such an object.
+
 Write groups as a list, and put texts that look like another type in quotes.`,
 	Source: "encoding/json, UnmarshalTypeError; aws-iam-authenticator v0.7.18, pkg/config/types.go",
 	Exact:  true,
