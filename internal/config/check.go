@@ -40,7 +40,7 @@ func (d *decoder) check(c *Config) {
 	}
 }
 
-// checkKind reports another apiVersion or kind than the file must have.
+// checkKind reports an apiVersion or kind that is not the one that the file must have.
 func (d *decoder) checkKind(apiVersion, kind string) {
 	if line, ok := d.lines["apiVersion"]; ok && apiVersion != APIVersion {
 		d.report(line, "apiVersion", "is %q; write %s", apiVersion, APIVersion)
@@ -134,7 +134,7 @@ func (d *decoder) checkARNs(list string, arns []string, session string) {
 		}
 		line := d.lines[path]
 		if arn.Service == "sts" {
-			d.report(line, path, "%q is an STS session, %s; write the ARN of the IAM user behind it", text, session)
+			d.report(line, path, "%q is the ARN of an STS session, %s; write the ARN of the IAM user behind it", text, session)
 			continue
 		}
 		key := awsauth.PrincipalKey(text)
@@ -191,7 +191,7 @@ func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool
 		return awsauth.ARN{}, false
 	}
 	if role, ok := arn.SessionRole(); ok {
-		d.report(line, path, "%q is an STS session, %s; write %s", text, session, role)
+		d.report(line, path, "%q is the ARN of an STS session, %s; write %s", text, session, role)
 		return awsauth.ARN{}, false
 	}
 	if text != arn.String() {

@@ -1,4 +1,5 @@
-// Package config reads the GuardConfig file. It holds the types of the fields, the defaults, and the checks of the values.
+// Package config reads the GuardConfig file of the guard, and the ClusterList file of kubectl awsauth. It holds the types of the
+// fields, the defaults, and the checks of the values.
 package config
 
 import (
@@ -38,7 +39,7 @@ type Config struct {
 	Protected []Protected `yaml:"protected,omitempty"`
 
 	// AdminGroups are the groups whose members can repair aws-auth. The guard refuses a change after
-	// which no principal has one of these groups. It also refuses a change that takes all of these groups away from the
+	// which no principal has one of these groups. It also refuses a change that takes one of these groups away from the
 	// requester. The default is system:masters.
 	AdminGroups []string `yaml:"adminGroups,omitempty"`
 
@@ -245,7 +246,8 @@ func (c *Config) YAML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Load reads and checks the file at path. If the content is not valid, the error joins a [*FieldError] for each problem.
+// Load reads and checks the file at path. It fails if it can't read the file. If the content is not valid, the error joins a
+// [*FieldError] for each problem.
 func Load(path string) (*Config, error) { return (&File{Path: path}).Load() }
 
 // Policy returns the part of the configuration that the rules need.

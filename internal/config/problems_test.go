@@ -86,8 +86,8 @@ guard.yaml:16: rules."\t": is not a rule; kubectl awsauth rules lists them`,
 - Admin
 - 5
 `, `
-guard.yaml:4: accessEntries[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which access entries don't support; write arn:aws:iam::111122223333:role/Admin
-guard.yaml:5: accessEntries[1]: "arn:aws:sts::111122223333:federated-user/bob" is an STS session, which access entries don't support; write the ARN of the IAM user behind it
+guard.yaml:4: accessEntries[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is the ARN of an STS session, which access entries don't support; write arn:aws:iam::111122223333:role/Admin
+guard.yaml:5: accessEntries[1]: "arn:aws:sts::111122223333:federated-user/bob" is the ARN of an STS session, which access entries don't support; write the ARN of the IAM user behind it
 guard.yaml:7: accessEntries[3]: "arn:aws:iam::111122223333:role/admin" appears twice, first on line 6
 guard.yaml:8: accessEntries[4]: "Admin" is not an ARN; write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME
 guard.yaml:9: accessEntries[5]: is the number 5; write text, "5" in quotes`,
@@ -111,7 +111,7 @@ guard.yaml:8: iam.accounts.111122223333.roleARN: "arn:aws:iam::111122223333:user
 guard.yaml:9: iam.accounts.444455556666.externalID: is the number 5; write text, "5" in quotes
 guard.yaml:9: iam.accounts.444455556666.roleARN: "Reader" is not an ARN; write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME
 guard.yaml:10: iam.accounts.555566667777.roleARN: is missing
-guard.yaml:11: iam.accounts.666677778888.roleARN: "arn:aws:sts::666677778888:assumed-role/a/b" is an STS session, which can't be assumed; write arn:aws:iam::666677778888:role/a
+guard.yaml:11: iam.accounts.666677778888.roleARN: "arn:aws:sts::666677778888:assumed-role/a/b" is the ARN of an STS session, which can't be assumed; write arn:aws:iam::666677778888:role/a
 guard.yaml:12: iam.accounts.production: is not an account id; write 12 digits in quotes`,
 		},
 		{
@@ -137,7 +137,7 @@ guard.yaml:4: restore.maxPerHour: is -1; write a number from 1 to 60`},
 		{"an ARN as the cluster", head + "eks: {cluster: 'arn:aws:eks:eu-west-1:111122223333:cluster/prod'}\n", `guard.yaml:3: eks.cluster: "arn:aws:eks:eu-west-1:111122223333:cluster/prod" is not the name of an EKS cluster; write the name that aws eks list-clusters shows`},
 		{"a zone as the region", head + "eks: {region: eu-west-1a}\n", `guard.yaml:3: eks.region: "eu-west-1a" is not a region; write one such as eu-west-1`},
 		{"reads that follow too quickly", head + "eks: {refresh: 10s}\n", `guard.yaml:3: eks.refresh: is 10s; write a time from 1m0s to 1h0m0s`},
-		{"a session that may override", head + "overrides: {principals: ['arn:aws:sts::111122223333:assumed-role/Admin/ann']}\n", `guard.yaml:3: overrides.principals[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which a later session doesn't have; write arn:aws:iam::111122223333:role/Admin`},
+		{"a session that may override", head + "overrides: {principals: ['arn:aws:sts::111122223333:assumed-role/Admin/ann']}\n", `guard.yaml:3: overrides.principals[0]: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is the ARN of an STS session, which a later session doesn't have; write arn:aws:iam::111122223333:role/Admin`},
 		{"nothing as overrides", head + "overrides:\n", `guard.yaml:3: overrides: is empty; write a mapping with groups, principals, subjectAccessReview`},
 		{"no override group", head + "overrides: {groups: []}\n", `guard.yaml:3: overrides.groups: is an empty list; write at least one group`},
 		{
@@ -191,7 +191,7 @@ guard.yaml:12: adminGroups[8]: is a value with the tag !x; write text, "c" in qu
 		},
 		{
 			"an STS session", protected("arn:aws:sts::111122223333:assumed-role/Admin/ann"),
-			`guard.yaml:4: protected[0].arn: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is an STS session, which no entry matches; write arn:aws:iam::111122223333:role/Admin`,
+			`guard.yaml:4: protected[0].arn: "arn:aws:sts::111122223333:assumed-role/Admin/ann" is the ARN of an STS session, which no entry matches; write arn:aws:iam::111122223333:role/Admin`,
 		},
 		{
 			"an ARN in capitals", protected("ARN:AWS:iam::111122223333:role/Admin"),
