@@ -35,7 +35,7 @@ type Change struct {
 	IAM IAM
 	// Cache holds sections that were decoded for earlier changes. It may be nil.
 	Cache *awsauth.Cache
-	// Observed reports that the API server sent the review to the path of the webhook that never refuses a change.
+	// Observed reports that the API server sent the review to the observing path, on which the guard refuses no change.
 	Observed bool
 	// Restore reports that the guard itself restores a version.
 	Restore bool
@@ -51,7 +51,8 @@ func (c Change) CompletesDeletion() bool {
 	return c.Operation == Update && c.New != nil && c.New.Deleting && len(c.New.Finalizers) == 0
 }
 
-// sets returns the value of an annotation if this change adds the annotation or changes its value, and otherwise "".
+// sets returns the value of an annotation if this change adds the annotation or changes its value. Otherwise, and for a version
+// that is evaluated alone, sets returns "".
 func (c Change) sets(annotation string) string {
 	if c.New == nil || c.Operation == Document {
 		return ""
@@ -164,16 +165,16 @@ type Policy struct {
 	// BypassGroup is the group whose changes the API server sends only to the observing webhook, which refuses
 	// nothing. Empty means [DefaultBypassGroup].
 	BypassGroup string
-	// IAMMode is the severity of the finding that a changed principal does not exist in IAM. With Off or "" the guard
-	// does not ask IAM.
+	// IAMMode limits the severity of the finding that a changed principal does not exist in IAM: with Warn it is only a
+	// warning. With Off or "" the guard does not ask IAM.
 	IAMMode Severity
 }
 
 // Mode is the operator's choice between refusing changes and only warning about them.
 type Mode string
 
-// With Enforce, or an empty Mode, the guard refuses a change that a rule denies. With WarnMode it admits every
-// change and records which rules would have refused it.
+// With Enforce, or an empty Mode, the guard refuses a change that a rule denies. With WarnMode it admits every change that
+// it can decode, and records which rules would have refused the change.
 const (
 	Enforce  Mode = "enforce"
 	WarnMode Mode = "warn"

@@ -6,7 +6,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// correctItems adds the correction that replaces one item of a list by several. It leaves out items without a name.
+// correctItems adds the correction that replaces one item of a list by several. It leaves out empty items.
 func (p *Pass) correctItems(f awsauth.Field, items []string) {
 	if !p.corrects {
 		return

@@ -5,14 +5,14 @@ type circumstances struct {
 	mode Mode
 	// eks reports that EKS itself makes the request. EKS must always be able to write aws-auth.
 	eks bool
-	// observed reports that the review came on the path of the webhook that never refuses a change. The API server
+	// observed reports that the review came on the observing path, on which the guard refuses no change. The API server
 	// sends the requests of EKS and of the bypass group there.
 	observed bool
 	// restore reports that the guard itself restores a version. The guard admits such a change even if the restored
 	// version has faults that the current version lacks.
 	restore bool
-	// breakGlass is the reason with which a requester overrules every denial. It is empty if the requester gives no
-	// reason or may not break the glass.
+	// breakGlass is the reason with which a requester overrules every denial. It is empty if the request has no
+	// break-glass annotation that the guard honours.
 	breakGlass string
 }
 
@@ -60,7 +60,7 @@ type decision struct {
 	action Action
 	// wouldDeny holds the sorted ids of the rules whose denials became warnings because the change is exempt.
 	wouldDeny []string
-	// brokeGlass reports that the denials became warnings because the requester broke the glass.
+	// brokeGlass reports that the requester broke the glass. Then all denials became warnings.
 	brokeGlass bool
 }
 

@@ -64,10 +64,12 @@ func diffAccess(before, best, worst *awsauth.Map) []awsauth.AccessChange {
 	return changes
 }
 
-// AsksRight reports whether the verdict depends on the requester's right break-glass. The verdict depends on it if
-// OverrideByRight is set, if a break-glass annotation applies to the request, and if no group and no ARN of the
-// requester entitles them to use the annotation. The guard never refuses an observed request; for such a request the
-// right decides whether the requester gets a warning.
+// AsksRight reports whether the verdict depends on the requester's right break-glass. It does if all of these hold:
+//   - OverrideByRight is set.
+//   - A break-glass annotation applies to the request.
+//   - The requester is not a service account, and no group and no ARN of the requester entitles them to use the annotation.
+//
+// The guard never refuses an observed request. For such a request the right decides whether the requester gets a warning.
 func (r *Evaluation) AsksRight() bool {
 	c, policy := r.rules.change, r.rules.policy
 	if !policy.OverrideByRight {
@@ -87,8 +89,8 @@ func (r *Evaluation) AsksIAM() bool {
 
 // ChangedPrincipals returns the roles and users to look up in IAM, each once, in the order of the entries:
 //   - the principals that get another group or username
-//   - the new principals. If the old text names a principal in a part that the authenticator does not read, the
-//     principal is not new: the change only repairs its entry
+//   - the new principals, without those that the old text names in a part that the authenticator does not read: for
+//     these the change only repairs an entry
 //
 // The list is empty if the guard does not ask IAM, or if both rules about IAM are off.
 func (r *Evaluation) ChangedPrincipals() (list []awsauth.ARN) {
@@ -130,8 +132,9 @@ type holder struct {
 	asked int             // number of calls of names
 }
 
-// maxSearches limits the principals for each of which holder searches the text. For further principals, holder parses
-// every ARN of the text once. Most changes add a few principals, and a few searches are much faster than the parsing.
+// maxSearches limits the principals for each of which holder searches the text. When a search finds the principal's name, or
+// after maxSearches principals, holder parses every ARN of the text once, and then looks up all principals among these ARNs.
+// Most changes add a few principals, and a few searches are much faster than the parsing.
 const maxSearches = 16
 
 func (h *holder) names(arn awsauth.ARN) bool {

@@ -20,8 +20,8 @@ type Finding struct {
 	// Exempt is the reason why the guard admits the change in spite of this denial, for example "mode warn". It is
 	// empty for every other finding, and if the requester broke the glass.
 	Exempt string
-	// Correction is the edit by which a person follows the hint. Only [Corrections] sets it, and only if the hint leaves no choice.
-	// Otherwise it is nil.
+	// Correction is the edit by which a person follows the hint. Only [Corrections] and [LoadWithCorrections] set it, and only if the hint
+	// leaves no choice. Otherwise it is nil.
 	Correction *Correction
 
 	scope    Scope
@@ -31,8 +31,8 @@ type Finding struct {
 }
 
 // identity identifies the value that a finding is about, so that the guard can compare findings of the old and the new
-// object. The guard compares the rule, the key and the decoded element. It doesn't compare the element's index, because
-// elements move. A fault of a whole key has no element.
+// object. For a fault of an element, the guard compares the decoded element, and not its key and index, because elements
+// move. For a fault of a whole key, which has no element, it compares the key and the kind. See presentInOld.
 type identity struct {
 	key   string // the name of the key, such as mapRoles
 	index int    // the index of the element in its section; -1 for a fault of a whole key
@@ -40,7 +40,7 @@ type identity struct {
 	more  int    // the number of findings past maxFindings, if this finding counts them; otherwise 0
 }
 
-// element is a locator for an element of a section or a value in it.
+// element is a locator for an element of a section, or for a key or value in such an element.
 type element interface {
 	locator
 	Element() (awsauth.Section, int)

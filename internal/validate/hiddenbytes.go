@@ -9,7 +9,8 @@ import "github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 // oldMaps returns the maps that the authenticator may have loaded before the change.
 func (p *Pass) oldMaps() []*awsauth.Map { return p.Change.Old.Readings(p.Old) }
 
-// newMaps returns the one or two maps that the authenticator may load after the change.
+// newMaps returns two of the maps that the authenticator may load after the change: the worst, in which every section that may
+// hide a byte hides one, and the best, in which no section does. It returns one map if no section may hide a byte.
 func (p *Pass) newMaps() []*awsauth.Map {
 	if p.Doc.Map != nil && p.Doc.Map != p.New {
 		return []*awsauth.Map{p.New, p.Doc.Map}

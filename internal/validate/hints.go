@@ -12,8 +12,8 @@ const maxSearched = 20
 // lossHint returns the hint for principals that would lose access. section is the section of the principals, or "" for
 // all sections.
 //   - If the change deletes aws-auth, the hint is not to delete it.
-//   - If the authenticator could no longer load the section, or if the new text still names one of the principals, the
-//     hint is to repair the text.
+//   - If the authenticator could no longer load the section, or if the new text still names one of the principals but gives
+//     it no entry, the hint is to repair the text.
 //   - Otherwise lossHint returns keep.
 func (p *Pass) lossHint(keep string, section awsauth.Section, arns ...string) string {
 	if p.Change.Operation == Delete { // the rule deleted says how to delete aws-auth on purpose

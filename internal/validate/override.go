@@ -11,8 +11,8 @@ import (
 )
 
 // Annotations with which a request overrules the guard. An annotation counts in the request that sets or changes it. If
-// its value has an expiry, it also counts in later requests, until the expiry. An annotation without an expiry
-// overrules nothing later, although it stays in the object.
+// its value has an expiry, the stored annotation also allows later removals of node roles, or a later deletion, until the
+// expiry. An annotation without an expiry overrules nothing later, although it stays in the object.
 const (
 	AnnotationPrefix = "awsauth-guard.io/"
 	// AllowRemovalAnnotation holds the ARNs, separated by commas, of the node roles that the change removes on purpose.
@@ -20,7 +20,7 @@ const (
 	// requester needs no right beyond updating the object.
 	AllowRemovalAnnotation = AnnotationPrefix + "allow-removal"
 	// BreakGlassAnnotation holds the reason for overruling every denial of the request. To allow a later request to
-	// delete the object, the value is "delete EXPIRY REASON", with an expiry in RFC 3339.
+	// delete the object, the value is "delete TIME REASON", with a time in RFC 3339.
 	BreakGlassAnnotation = AnnotationPrefix + "break-glass"
 )
 
@@ -33,7 +33,8 @@ const (
 // OverrideKinds returns every kind of override.
 func OverrideKinds() []string { return []string{AllowRemoval, BreakGlass} }
 
-// Override describes how an annotation of a request overruled one or more findings.
+// Override is an override that a request used. A request that breaks the glass uses this override even if no rule denies the
+// change.
 type Override struct {
 	Kind string
 	// Detail is the reason for breaking the glass, or the ARN of the node role whose removal is allowed.
@@ -52,7 +53,7 @@ type breakGlass struct {
 }
 
 // breakGlass evaluates the break-glass annotation that the request sets. The guard honours it if the requester may break
-// the glass and, for a value of the form "delete EXPIRY REASON", if the expiry is valid. If the request sets no
+// the glass and, for a value of the form "delete TIME REASON", if the time is valid. If the request sets no
 // annotation and deletes the object, breakGlass evaluates the annotation of the stored object.
 func (c Change) breakGlass(policy Policy) breakGlass {
 	value := c.sets(BreakGlassAnnotation)
@@ -78,7 +79,7 @@ func (c Change) grantHint() string {
 }
 
 // breakGlassForDelete evaluates the annotation of the stored object, because a DELETE request carries no annotation. An
-// annotation of another form than "delete EXPIRY REASON" counts as none.
+// annotation of another form than "delete TIME REASON" counts as none.
 func (c Change) breakGlassForDelete(policy Policy) breakGlass {
 	if c.Old == nil {
 		return breakGlass{}
@@ -112,8 +113,9 @@ func (c Change) mayNotOverride(policy Policy) string {
 	return fmt.Sprintf("%q may not break the glass", textutil.Shorten(r.Username, maxValue))
 }
 
-// mayOverride reports whether the requester is one of the OverridePrincipals. The requester's ARN comes from the
-// authenticator, which adds it to the userInfo of every login, even of a login through an access entry.
+// mayOverride reports whether the requester is one of the OverridePrincipals. The authenticator adds the requester's ARN to
+// the userInfo of every login, even of a login through an access entry. A requester with the right to impersonate this extra
+// field can choose the ARN.
 func (p Policy) mayOverride(r Requester) bool {
 	arn := r.ARN()
 	return arn != "" && slices.ContainsFunc(p.OverridePrincipals, func(other string) bool { return awsauth.PrincipalKey(other) == awsauth.PrincipalKey(arn) })
@@ -123,7 +125,8 @@ func overrideHint(policy Policy) string {
 	return "remove the annotation, or let a person in " + policy.mayBreakGlass() + " make this change"
 }
 
-// mayBreakGlass returns a text that lists the groups and principals that may break the glass.
+// mayBreakGlass returns a text that lists the groups and principals that may break the glass. With OverrideByRight it also
+// names the right.
 func (p Policy) mayBreakGlass() string {
 	list := strings.Join(append(slices.Clone(p.overrideGroups()), p.OverridePrincipals...), ", ")
 	if p.OverrideByRight {
@@ -138,9 +141,9 @@ type grant struct {
 	reason string
 }
 
-// parseGrant parses "delete EXPIRY REASON". A value has this form if its first word is delete and its second word
-// begins with a digit. For every other value parseGrant returns false. An expiry that is not in RFC 3339 becomes the
-// zero time.
+// parseGrant parses "delete TIME REASON". A value has this form if its first word is delete, in upper or lower case, and its
+// second word begins with a digit. For every other value parseGrant returns false. A time that is not in RFC 3339 becomes
+// the zero time.
 func parseGrant(value string) (grant, bool) {
 	words := strings.Fields(value)
 	if len(words) < 2 || !strings.EqualFold(words[0], "delete") || words[1][0] < '0' || words[1][0] > '9' {

@@ -103,8 +103,8 @@ func (v *version) entry(at place) *awsauth.Entry {
 	return nil
 }
 
-// elementKey is a hash of a decoded element. Two elements have the same key if they differ only in YAML style, in the
-// case of keys or of the ARN, in absent versus empty groups, or in userid. The authenticator does not use userid for
+// elementKey is a hash of a decoded element. Two elements have the same key if they differ only in their section, in YAML style,
+// in the case of keys or of the ARN, in absent versus empty groups, or in userid. The authenticator does not use userid for
 // aws-auth (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/mapper.go).
 type elementKey [sha256.Size]byte
 
@@ -135,7 +135,8 @@ func keyOf(e *awsauth.Entry) elementKey {
 }
 
 // presentInOld returns two predicates that report whether the old object has the same finding:
-//   - For a fault of a whole key, the old finding must be of the same rule, key and kind.
+//   - For a fault of a whole key, the old finding must be of the same rule, key and kind. An old finding without a kind counts
+//     for every kind.
 //   - For a fault of an element, the old finding must be of the same rule and in an element with the same elementKey.
 //     For the predicate same, it must also be about the same value. For the predicate alike, it may be about another
 //     value.
@@ -252,6 +253,7 @@ func unreadInOld(old, after *version, object *awsauth.Object) func(*Finding) boo
 	}
 }
 
+// loadsNothing reports whether mapRoles or mapUsers has no elements. For mapAccounts it always returns true.
 func (v *version) loadsNothing(section string) bool {
 	return !slices.ContainsFunc(v.entries(), func(list []awsauth.Entry) bool {
 		return len(list) > 0 && string(list[0].Section) == section
@@ -268,7 +270,7 @@ func (v *version) unread(section string) string {
 	return ""
 }
 
-// block returns the text of an element without white space.
+// block returns the text of an element of mapRoles or mapUsers without white space, and "" for any other place.
 func (v *version) block(at place) string {
 	switch awsauth.Section(at.section) {
 	case awsauth.MapRoles:

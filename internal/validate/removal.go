@@ -12,7 +12,8 @@ type removals struct {
 	// arns are the ARNs whose removal is acknowledged, as the annotation writes them. The keys are their
 	// [awsauth.PrincipalKey].
 	arns map[string]string
-	// later reports that the change sets an annotation that allows removals by later changes.
+	// later reports that the change sets an annotation of the form that allows removals by later changes, even if denied is
+	// not empty.
 	later bool
 	// denied is the reason why the guard does not honour the annotation, or empty.
 	denied string

@@ -58,8 +58,9 @@ type Rule struct {
 type Pass struct {
 	// Doc is the document that the rule checks. A rule of the change gets the new document.
 	Doc *awsauth.Document
-	// Old and New are the maps that the authenticator loads before and after the change. They are never nil. If the
-	// object does not exist, its map is empty.
+	// Old and New are the maps that the authenticator loads before and after the change. They are never nil. A map is empty if
+	// its object does not exist. Both are empty if the guard did not decode the objects, because an update keeps the content.
+	// If the new text may hide bytes, New is the worst of the possible maps.
 	Old, New *awsauth.Map
 	// Access lists the principals whose effective access differs before and after the change.
 	Access []awsauth.AccessChange
@@ -81,7 +82,7 @@ type Pass struct {
 // elements costs a limited amount of memory.
 const maxFindings = 1000
 
-// locator is a value with a position: a Field, a Mapping, a Scalar, a Fault or a Position.
+// locator is a value with a position, such as a Field, a Mapping, a Scalar, a Fault or a Position.
 type locator interface{ At() awsauth.Position }
 
 // wholeObject is the position of findings on the whole object.

@@ -1,8 +1,8 @@
 package validate
 
 // Rules returns all rules in the order of the documentation. First come the rules about the object, its text, its
-// elements, its principals and their access. Then come the rules about the change, and those about the request.
-// Findings have another order; see sortFindings.
+// elements, its principals and their access. Then come the rules about the change, those that need facts of EKS or IAM, and
+// those about the request. Findings have another order; see sortFindings.
 func Rules() []*Rule {
 	return []*Rule{
 		misspeltDataKey,

@@ -12,7 +12,7 @@ import (
 var separators = strings.NewReplacer("_", "", "-", "", ".", "", " ", "")
 
 // near reports whether a key is probably a misspelling of want, which is in lower case. It ignores case and separators.
-// The key may differ from want by two letters, or by one letter if want is shorter than rolearn.
+// The key may differ from want by two letters, or by one letter if want has fewer than seven, such as groups.
 func near(key, want string) bool {
 	key = bare(key)
 	limit := 2
@@ -28,8 +28,8 @@ func near(key, want string) bool {
 // bare returns a key in lower case without separators.
 func bare(key string) string { return separators.Replace(strings.ToLower(key)) }
 
-// scalar writes a value as a YAML scalar on one line. The scalar has no quotes if every YAML reader reads it as a text
-// without them.
+// scalar writes a value as a YAML scalar on one line, shortened to maxValue bytes. The scalar has no quotes if every YAML reader
+// reads it as a text without them.
 func scalar(value string) string {
 	if plainScalar.MatchString(value) && !otherType.MatchString(value) {
 		return textutil.Shorten(value, maxValue)

@@ -25,24 +25,25 @@ const InternalError = "internal-error"
 // Verdict is the result of evaluating a change.
 type Verdict struct {
 	Action Action
-	// Findings holds all findings in a stable order. Denials come first. Among findings of the same severity, the
-	// faults of the document come before the losses and gains that they cause. The other findings are sorted by position.
+	// Findings holds all findings in a stable order. Denials come first. Among findings of the same severity, the faults of
+	// the document come before the losses and gains that they cause, and the faults of the request come last. Findings of
+	// rules of the same scope are sorted by position.
 	Findings []Finding
 	// WouldDeny holds the sorted ids of the rules whose denials became warnings because the change is exempt: EKS makes
 	// it, the guard restores a version, the change is only observed, or the mode is warn.
 	WouldDeny []string
-	// Changed reports whether the effective access may differ after the change. It is false for an update that keeps
-	// the content of aws-auth.
+	// Changed reports whether the effective access may differ after the change. It is false for an update that keeps the
+	// content of aws-auth, and also if the guard failed while it decoded the change.
 	Changed bool
-	// Overrides holds the overrides that the request used.
+	// Overrides holds the overrides that the request used. It is empty if the guard refuses the change.
 	Overrides []Override
 	// Access lists the principals whose effective access differs before and after the change.
 	Access []awsauth.AccessChange
-	// Failed holds the rules that panicked. Each of them has a finding, too.
+	// Failed holds the panics of rules, and of the guard outside of the rules. Each of them has a finding, too.
 	Failed []RuleFailure
 }
 
-// RuleFailure is a rule that panicked.
+// RuleFailure is a panic of a rule, or of the guard outside of the rules.
 type RuleFailure struct {
 	Rule  string // its id, or InternalError
 	Panic any
@@ -73,12 +74,13 @@ func (v Verdict) rules(keep func(Finding) bool) []string {
 //     repair a broken map step by step.
 //   - A denial becomes a warning if a requester with the right to do so breaks the glass, if EKS makes the request, if
 //     the guard restores a version, if the request came on the observing path, or if the mode is warn.
+//   - In the authentication mode API, the rules only warn, and the rules about lost or gained access don't run.
 //
-// A fault is pre-existing in these cases:
+// A fault is pre-existing in these cases. The last two apply only to denials:
 //
 //   - The old object had it.
-//   - The change edited the element and left it with fewer faults.
-//   - The old object held the text in a place where the authenticator could not read it.
+//   - The change edited the element, removed a fault and added none.
+//   - The old object held the text in a place where the authenticator did not read it.
 //
 // The access that an element gives is pre-existing only if the same principal had it before. The faults of a rule with
 // [Rule.AlwaysNew] are never pre-existing.
@@ -170,7 +172,7 @@ func (j *ruleRun) guard(rule string, run func()) (ok bool) {
 		j.failed = append(j.failed, RuleFailure{rule, panicked, debug.Stack()})
 		j.findings = append(j.findings, Finding{
 			Rule: rule, Severity: Deny, Position: wholeObject,
-			Message: "the guard failed while it evaluated this change, so it refuses the change",
+			Message: "the guard failed while it evaluated this change",
 			Hint:    "report this as a bug of awsauth-guard; its log has the details",
 		})
 	}()
