@@ -29,7 +29,7 @@ type File struct {
 // Finding is a finding in a file.
 type Finding struct {
 	File string
-	// Resource is the address of the Terraform resource that contains the object. It is empty for manifests.
+	// Resource is the address of the Terraform resource that the finding concerns. It is empty for manifests and templates.
 	Resource string
 	// InText reports whether Line and Column count from the start of the value of a key, and not from the start of the file. Path names
 	// this key. InText is true for an input that has no line numbers, such as a live object or a Terraform plan.
