@@ -107,5 +107,6 @@ func (r *Recorder) EKSUnused() {
 	r.eks.known.Reset()
 }
 
-// WithoutAccessEntries counts a review that the guard evaluated without the cluster's access entries.
+// WithoutAccessEntries counts a review that the guard evaluated without the cluster's access entries. The caller counts only
+// reviews with a finding of the rule access-entries-unknown.
 func (r *Recorder) WithoutAccessEntries() { r.eks.without.Inc() }

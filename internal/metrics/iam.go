@@ -30,7 +30,7 @@ func newIAMMetrics() iamMetrics {
 		}),
 		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "awsauth_guard_iam_cache_hits_total",
-			Help: "Lookups of principals that the cache answered.",
+			Help: "Principals for which the cache had an answer, so that the guard did not look them up.",
 		}),
 	}
 	for _, result := range lookupResults {
@@ -51,5 +51,5 @@ func (r *Recorder) Unasked(principals int) {
 	r.iam.lookups.WithLabelValues("unknown").Add(float64(principals))
 }
 
-// CacheHit counts a principal for which the cache had an answer.
+// CacheHit counts a principal for which the cache had an answer. LookedUp doesn't count such a principal.
 func (r *Recorder) CacheHit() { r.iam.cacheHits.Inc() }

@@ -75,7 +75,7 @@ func New(rules []string) *Recorder {
 		}, []string{"rule", "dry_run"}),
 		overrides: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_overrides_total",
-			Help: "Reviews in which an annotation overrode the guard, by kind: break-glass or allow-removal.",
+			Help: "Reviews in which the guard honoured an override annotation, by kind: break-glass or allow-removal.",
 		}, []string{"kind", "dry_run"}),
 		panics: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "awsauth_guard_rule_panics_total",
@@ -141,7 +141,7 @@ func (r *Recorder) WouldDeny(rule string, dryRun bool) {
 	r.wouldDeny.WithLabelValues(oneOf(r.rules, rule, internalError), strconv.FormatBool(dryRun)).Inc()
 }
 
-// Overridden counts a review in which an annotation overrode the guard.
+// Overridden counts a review in which the guard honoured an override annotation.
 func (r *Recorder) Overridden(kind string, dryRun bool) {
 	r.overrides.WithLabelValues(oneOf(kinds, kind, other), strconv.FormatBool(dryRun)).Inc()
 }
