@@ -162,8 +162,8 @@ func (d *decoder) checkOverrides(groups []string) {
 	}
 }
 
-// checkProtected reports the ARN of a protected principal that no entry of aws-auth can match. It returns false if it has
-// reported a fault.
+// checkProtected reports the ARN of a protected principal that no entry of aws-auth can match. It returns false if the ARN has
+// a fault.
 func (d *decoder) checkProtected(path, text string) bool {
 	arn, ok := d.checkARN(path, text, "which no entry matches")
 	if !ok {
@@ -177,8 +177,8 @@ func (d *decoder) checkProtected(path, text string) bool {
 }
 
 // checkARN parses an ARN and reports these faults: a text that is not an ARN, the ARN of a role's session, and an ARN
-// that AWS writes in another form. ok is false if the ARN has a fault. session is a part of the message about a session's
-// ARN. It says why such an ARN is wrong in this field.
+// that AWS writes in another form. ok is false if the ARN has a fault, or if the decoder has reported one. session is a part of
+// the message about a session's ARN. It says why such an ARN is wrong in this field.
 func (d *decoder) checkARN(path, text, session string) (arn awsauth.ARN, ok bool) {
 	line, ok := d.lines[path]
 	if !ok {

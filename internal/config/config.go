@@ -31,11 +31,12 @@ type Config struct {
 	Kind string `yaml:"kind"`
 
 	// Mode is enforce (the default) or warn. In mode warn the guard refuses no change. Each refusal becomes a warning,
-	// and awsauth_guard_would_deny_total counts it. In both modes the guard refuses a request that it can't decode.
+	// and awsauth_guard_would_deny_total counts it. In both modes the guard refuses a request that it can't decode, unless
+	// EKS or a member of the bypass group makes it.
 	Mode validate.Mode `yaml:"mode,omitempty"`
 
-	// Protected lists the principals that must keep their access. The guard refuses an edit that removes a listed group from a
-	// protected principal, or after which a protected admin is not an admin. Without this list every other rule still applies.
+	// Protected lists the principals that must keep their access. The guard refuses an edit that takes a listed group from a
+	// protected principal, or the rights of an admin from a protected admin. Without this list every other rule still applies.
 	Protected []Protected `yaml:"protected,omitempty"`
 
 	// AdminGroups are the groups whose members can repair aws-auth. The guard refuses a change after

@@ -21,7 +21,7 @@ import (
 // FieldError is one problem of a configuration file.
 type FieldError struct {
 	File  string
-	Line  int    // counts from 1; 0 if the problem concerns the whole file
+	Line  int    // counts from 1; 0 if the problem concerns the whole file, or if its line is unknown
 	Field string // such as protected[1].arn; empty if the problem concerns no field
 	// Problem describes the mistake, and says what to write instead.
 	Problem string
@@ -54,8 +54,8 @@ func Parse(name string, src []byte) (*Config, error) {
 	return c, nil
 }
 
-// parse decodes src into the struct that c points to, and calls check with the decoder. kind is the kind that the file must have. name and
-// the error are as for [Parse].
+// parse decodes src into the struct that c points to, and then calls check with the decoder. It doesn't call check if src is not one YAML
+// document of the kind that the file must have. name and the error are as for [Parse].
 func parse(name string, src []byte, kind string, c any, check func(*decoder)) error {
 	d := &decoder{file: name, kind: kind, lines: map[string]int{}}
 	if root := d.decodeDocument(src); root != nil && !d.reportOtherKind(root) {
@@ -75,7 +75,8 @@ type decoder struct {
 	file     string
 	kind     string // the kind that the file must have
 	problems []*FieldError
-	// lines holds the line of every field that the decoder has decoded without a problem, by the path of the field.
+	// lines holds the line of every field that the decoder has decoded without a problem, by the path of the field. It also holds
+	// the lines of the keys of maps, by keyPath.
 	lines map[string]int
 }
 
@@ -201,7 +202,7 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
 	v.SetInt(int64(value))
 }
 
-// dynamicMapping decodes a mapping into a Go map. It permits every key.
+// dynamicMapping decodes a mapping into a Go map. It permits every name as a key, but each only once.
 func (d *decoder) dynamicMapping(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.MappingNode {
 		d.report(n.Line, path, "is %s; write a mapping", describe(n))
