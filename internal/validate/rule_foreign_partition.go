@@ -34,7 +34,7 @@ func checkForeignPartition(p *Pass) {
 		}
 		right := arn
 		right.Partition = own
-		p.Reportf(m.ARN, "write "+right.String(), "%q is in partition %s and can't log in to a cluster in partition %s", m.ARN.Value, arn.Partition, own)
+		p.Reportf(m.ARN, "write "+right.String()+" with an account of this partition", "%q is in partition %s and can't log in to a cluster in partition %s", m.ARN.Value, arn.Partition, own)
 	}
 }
 
@@ -62,7 +62,7 @@ func (p *Pass) checkMixedPartitions() {
 		}
 		right := arn
 		right.Partition = own
-		p.Reportf(m.ARN, "write "+right.String(), "%q is in partition %s, but %s in partition %s; a cluster admits principals of only one partition", m.ARN.Value, arn.Partition, of, own)
+		p.Reportf(m.ARN, "write "+right.String()+" with an account of this partition", "%q is in partition %s, but %s in partition %s; a cluster admits principals of only one partition", m.ARN.Value, arn.Partition, of, own)
 	}
 }
 
