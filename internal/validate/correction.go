@@ -33,8 +33,8 @@ type Correction struct {
 	Repairs func() []awsauth.Texts
 }
 
-// Corrections returns the findings that [Evaluate] returns for the object with the operation [Document]. Each finding whose hint leaves no
-// choice also has its correction.
+// Corrections returns the findings that [Evaluate] returns for the object with the operation [Document], but up to maxCorrected of each rule.
+// Each finding whose hint leaves no choice also has its correction.
 func Corrections(o *awsauth.Object, policy Policy) []Finding {
 	_, findings := LoadWithCorrections(o, policy, nil)
 	return findings

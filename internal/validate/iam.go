@@ -16,8 +16,8 @@ const (
 // Lookup is the result of looking up one principal.
 type Lookup struct {
 	Existence Existence
-	// Reason is the reason why a principal is Unknown, such as "access denied". It is one of a small set of texts. The
-	// text may contain an account or a host name of AWS, but never the principal or a request id.
+	// Reason is the reason why a principal is Unknown, such as "access denied". It has one of a few forms. It may contain an
+	// account or a host name of AWS, but never the principal or a request id.
 	Reason string
 	// Instead is the ARN that the author of an entry for a Missing principal probably meant. It names the same user
 	// under another path, or the current role of the permission set. It is empty if the guard found no such principal.

@@ -106,7 +106,7 @@ func (p *Pass) Warnf(at locator, hint, format string, args ...any) {
 }
 
 // Grantf reports a finding about the access that an element gives. The finding is pre-existing only if the same
-// principal had the same access before. An equal element of the old object doesn't count if the authenticator did not
+// principal had at least the same access before. An equal element of the old object doesn't count if the authenticator did not
 // load it.
 func (p *Pass) Grantf(at locator, hint, format string, args ...any) {
 	n := len(p.findings)

@@ -11,7 +11,7 @@ var misplacedARN = &Rule{
 	Severity: Warn,
 	Title:    "mapUsers has an entry for a role, or mapRoles has an entry for a user",
 	Doc: `
-The authenticator searches both lists for every caller and does not check the kind of principal in an ARN, so the
+The authenticator searches mapRoles and then mapUsers, and does not check the kind of principal in an ARN. So the
 entry works. But people and tools look for a role in mapRoles only, and an entry of mapRoles takes precedence over
 one of mapUsers.
 
