@@ -35,7 +35,7 @@ func newStoredMetrics() storedMetrics {
 	m := storedMetrics{
 		findings:      gauge("live_findings", "Findings in the stored aws-auth, evaluated without an older version, by rule and severity.", "rule", "severity"),
 		entries:       gauge("live_entries", "Entries of the stored aws-auth that are in force, by section.", "section"),
-		admins:        gauge("live_admins", "Principals with admin rights, from the stored aws-auth or from an access entry. If the guard can't read access entries, the principals in guardConfig.accessEntries count unless they are known not to be admins."),
+		admins:        gauge("live_admins", "Principals with admin rights, from the stored aws-auth or from an access entry. If eks.enabled is false, the principals in guardConfig.accessEntries count unless they are known not to be admins."),
 		nodeRoles:     gauge("live_node_roles", "Node roles, from the stored aws-auth or from an access entry for nodes."),
 		missing:       gauge("live_protected_missing", "Protected principals that lack one of their groups or the rights of an admin, counting the stored aws-auth and access entries."),
 		present:       gauge("live_present", "1 if aws-auth exists, 0 if not."),
