@@ -18,7 +18,8 @@ type Explanation struct {
 	Ambiguous    bool             `json:"ambiguous"` // the authenticator picks one of several entries at random
 	Reason       string           `json:"reason"`    // all reasons in one text
 
-	// At is the position of the matching entry as FILE:LINE:COL. Only Text writes this field.
+	// At is the position of the matching entry: FILE:LINE:COL, or FILE: KEY:LINE:COL if the lines count from the start of a key's value. At
+	// is empty if the position is unknown. Only Text writes this field.
 	At      string `json:"-"`
 	reasons []string
 }

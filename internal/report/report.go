@@ -60,10 +60,11 @@ type Total struct {
 	Objects int // number of aws-auth objects in these files
 	// Resources is the number of access entries, associations of access policies, and clusters in the plans and templates.
 	Resources int
-	Denied    int // number of objects with at least one denial
-	Warned    int // number of objects that have warnings but no denial
-	Problems  int // number of files with errors
-	Unread    int // number of files that lint did not read: templates of charts, and files that neither parse nor look like aws-auth
+	// Denied is the number of objects with at least one denial. All EKS resources of a file together count as one object.
+	Denied   int
+	Warned   int // number of objects that have warnings but no denial, counted as in Denied
+	Problems int // number of files with errors
+	Unread   int // number of files that lint did not read: templates of charts, and files that neither parse nor look like aws-auth
 	// Verdict is the most severe verdict of all files, or [Failed] if a file has an error.
 	Verdict validate.Action
 	// Clusters are the clusters that lint read, if it read several. Then each cluster counts as a file.
