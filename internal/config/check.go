@@ -146,8 +146,9 @@ func (d *decoder) checkARNs(list string, arns []string, session string) {
 	}
 }
 
-// checkOverrides reports the groups that every user has, and the groups of service accounts (kubernetes v1.36.3,
-// apiserver/pkg/authentication/serviceaccount/util.go). Only a few chosen people should be able to use break-glass.
+// checkOverrides reports system:authenticated and system:unauthenticated, which together contain every user, and the groups of
+// service accounts (kubernetes v1.36.3, apiserver/pkg/authentication/serviceaccount/util.go). Only a few chosen people should be
+// able to use break-glass.
 func (d *decoder) checkOverrides(groups []string) {
 	for i, group := range groups {
 		path := fmt.Sprintf("overrides.groups[%d]", i)

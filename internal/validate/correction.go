@@ -34,7 +34,7 @@ type Correction struct {
 }
 
 // Corrections returns the findings that [Evaluate] returns for the object with the operation [Document], but up to maxCorrected of each rule.
-// Each finding whose hint leaves no choice also has its correction.
+// A finding of a rule with [Rule.Exact] also has its correction, if its hint leaves no choice.
 func Corrections(o *awsauth.Object, policy Policy) []Finding {
 	_, findings := LoadWithCorrections(o, policy, nil)
 	return findings

@@ -100,8 +100,8 @@ func checkProtectedPrincipal(p *Pass) {
 	}
 }
 
-// losesSessions reports whether only sessions of EC2 instances can log in as a protected principal after the change. This
-// is so if one of the old maps lets in all sessions, and one of the new maps only those of EC2 instances. after is the
+// losesSessions reports whether the change may leave the login of a protected principal only to sessions of EC2 instances.
+// This is so if one of the old maps lets in all sessions, and one of the new maps only those of EC2 instances. after is the
 // authenticator's answer with that new map.
 func (p *Pass) losesSessions(protected access.Protected, oldMaps []*awsauth.Map) (after awsauth.Resolution, loses bool) {
 	for _, before := range oldMaps {
