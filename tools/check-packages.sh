@@ -2,13 +2,19 @@
 # Installs the packages of a release as users do, into temporary folders, and runs the installed programs:
 #   tools/check-packages.sh [RELEASE]
 # RELEASE is the folder that `make dist` writes, dist/release by default. It must have the packages for linux/amd64. The script
-# needs kubectl and Go. It checks the deb, the rpm, the Homebrew formula and the man pages with dpkg, rpm, ruby and man. If one of
-# these programs is missing, the script says so and leaves out its check. With CI=true a missing program is an error.
+# needs kubectl and Go. It checks the deb, the rpm, the Homebrew formula and the man pages with dpkg, rpm, ruby and man. As root it
+# also installs the deb into a clean Debian, which debootstrap downloads. If one of these programs is missing, the script says so and
+# leaves out its check. With CI=true a missing program is an error.
 set -euo pipefail
 release=$(realpath "${1:-$(dirname "${BASH_SOURCE[0]}")/../dist/release}")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
+debian=$tmp/debian
+cleanup() {
+	! mountpoint -q "$debian/proc" || umount "$debian/proc"
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
 trap 'exit 130' INT TERM HUP
 
 fail() { echo "check-packages: $*" >&2; exit 1; }
@@ -86,4 +92,36 @@ fi
 if has ruby; then
 	ruby -wc "$release/kubectl-awsauth.rb" >/dev/null || fail "the formula is no Ruby"
 	echo "check-packages: the formula is Ruby"
+fi
+
+# The deb, on a machine that has no other software than a minimal Debian, with the commands of the installation page.
+if [ "$(id -u)" != 0 ]; then
+	[ "${CI:-}" != true ] || fail "the clean Debian needs root"
+	echo "check-packages: the clean Debian needs root, so it was not checked"
+elif has debootstrap; then
+	deb=$(one "$release/kubectl-awsauth_*_amd64.deb")
+	# man-db and bash-completion are what a user's machine has for the man pages and the completion.
+	debootstrap --variant=minbase --include=man-db,bash-completion stable "$debian" http://deb.debian.org/debian >"$tmp/log" 2>&1 || { tail -n 20 "$tmp/log" >&2; fail "debootstrap fails"; }
+	mkdir -p "$debian/proc"
+	mountpoint -q "$debian/proc" || mount -t proc proc "$debian/proc"
+	cp "$deb" "$debian/root/"
+	cp "$(command -v kubectl)" "$debian/usr/local/bin/"
+	cp examples/aws-auth.yaml examples/tab.yaml "$debian/root/"
+	chroot "$debian" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEB="${deb##*/}" bash -euo pipefail -s >"$tmp/log" 2>&1 <<-'END' || { cat "$tmp/log" >&2; fail "the deb does not work in a clean Debian"; }
+		cd /root
+		fail() { echo "$*" >&2; exit 1; }
+		dpkg -i "$DEB"
+		kubectl awsauth lint aws-auth.yaml
+		! kubectl awsauth lint tab.yaml || fail "the plugin admits tab.yaml"
+		[[ $(kubectl __complete awsauth rules role-p 2>/dev/null) == role-path* ]] || fail "kubectl does not complete kubectl awsauth"
+		man kubectl-awsauth-lint | grep -q 'aws-auth' || fail "man has no page of lint"
+		# shellcheck disable=SC1091 # a file of the clean Debian
+		source /usr/share/bash-completion/bash_completion
+		_completion_loader kubectl-awsauth || [ $? = 124 ]
+		complete -p kubectl-awsauth || fail "bash does not complete kubectl-awsauth"
+		dpkg --purge kubectl-awsauth
+		[ ! -e /usr/bin/kubectl-awsauth ] || fail "dpkg leaves the program behind"
+	END
+	umount "$debian/proc"
+	echo "check-packages: the deb works in a clean Debian $(cat "$debian/etc/debian_version")"
 fi
