@@ -103,6 +103,9 @@ func typeHint(w awsauth.WrongType) string {
 	case w.Want == "a list of strings":
 		return "write a list, each group with a dash"
 	case w.Meant() != "":
+		if text := w.Meant(); awsauth.ReadsAsOtherType(text) {
+			return "write it in quotes: " + quote(text)
+		}
 		return "write " + w.Meant()
 	case w.IsKey("rolearn"):
 		return "write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME"
