@@ -24,8 +24,9 @@ func newCaller(arn string) caller {
 	return c
 }
 
-// requesterFor returns the username, groups and extra fields of a caller at the API server, if old is the stored aws-auth. It returns an
-// error if the caller can't log in.
+// requesterFor returns the username, the groups and some extra fields that a caller has at the API server, if old is the stored aws-auth.
+// It returns an error if the caller can't log in. It also returns an error for every caller of an entry with {{EC2PrivateDNSName}}, because
+// only the EC2 API knows this name.
 func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	c := newCaller(arn)
 	r := old.Load().Resolve(c.ARN)
@@ -46,8 +47,8 @@ func requesterFor(old *awsauth.Object, arn string) (validate.Requester, error) {
 	return q, nil
 }
 
-// render returns a resolution in which the templates of the username and groups are rendered for the caller. If all matching entries
-// admit only EC2 instances and the caller is none, the result is not mapped.
+// render returns a resolution in which the templates of the username and groups are rendered for the caller. A template whose value is not
+// known stays. If all matching entries admit only EC2 instances and the caller is not an EC2 instance, the result is not mapped.
 func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	if len(r.Matches) == 0 {
 		return r
@@ -62,7 +63,8 @@ func (c caller) render(r awsauth.Resolution) awsauth.Resolution {
 	return r
 }
 
-// reasons returns the reasons for a resolution as sentences: a removed path, a refused ARN, and entries that nearly match.
+// reasons returns explanations of a resolution: a removed path, why the ARN is refused, not mapped or ambiguous, the spelling that STS
+// uses, an entry that admits only EC2 instances, and entries that nearly match.
 func (c caller) reasons(o *awsauth.Object, r awsauth.Resolution) []string {
 	var list []string
 	add := func(reason string) {

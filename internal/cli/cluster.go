@@ -23,11 +23,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kube"
 )
 
-// requestTimeout limits the time of an operation on the API server. An operation makes one or two small requests. If the user sets
-// --request-timeout, operations have no limit of their own.
+// requestTimeout limits the time of an operation on the API server. An operation makes one or two small requests. Operations have no limit
+// of their own if the user sets --request-timeout, or if the command reads several clusters.
 const requestTimeout = 30 * time.Second
 
-// readLive reads aws-auth from the cluster that the flags select.
+// readLive reads aws-auth from the cluster that the flags select. If aws-auth does not exist, the error wraps the API server's error, for
+// which apierrors.IsNotFound returns true.
 func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
 	cluster, err := c.connect()
 	if errors.Is(err, errNoContext) {
@@ -45,15 +46,15 @@ func (a *app) readLive(ctx context.Context, c *clusterFlags) (input, error) {
 	return input{name: liveName(cluster.name), objects: []object{{Object: kube.Object(&cm), InText: true}}}, nil
 }
 
-// liveName returns the name that the output uses for the live aws-auth of a context.
-func liveName(contextName string) string {
-	return contextName + "/" + awsauth.Namespace + "/" + awsauth.Name
+// liveName returns the name that the output uses for the live aws-auth of a cluster. name is the name of the cluster; see cluster.name.
+func liveName(name string) string {
+	return name + "/" + awsauth.Namespace + "/" + awsauth.Name
 }
 
 // cluster is a client for an API server.
 type cluster struct {
 	client *rest.RESTClient
-	name   string // the name of the cluster for the output; see clusterFlags.config
+	name   string // the name of the cluster for the output; see clusterFlags.clusterName
 	where  string // the name with its kind, such as "the context prod"
 	many   bool   // the cluster is one of several, and --cluster-timeout limits all its requests together
 	// limited reports whether many is set, or whether the user set --request-timeout, which limits each request. Operations then have no limit
@@ -86,7 +87,8 @@ func (c *cluster) withTimeout(ctx context.Context, limit time.Duration) (context
 	return context.WithTimeout(ctx, limit)
 }
 
-// certificateAuthority returns the CA certificates of the kubeconfig context, in PEM. It returns nil if the context has none.
+// certificateAuthority returns the CA certificates in the client configuration of the selected cluster, in PEM. It returns nil if the
+// configuration has none.
 func (c *clusterFlags) certificateAuthority() ([]byte, error) {
 	config, _, err := c.config()
 	if err != nil {
@@ -98,8 +100,9 @@ func (c *clusterFlags) certificateAuthority() ([]byte, error) {
 	return config.CAData, nil
 }
 
-// eksCluster returns the value of --cluster-name for the cluster of the context, with --region if the kubeconfig has the region. It returns
-// NAME if the kubeconfig doesn't tell the name.
+// eksCluster returns the name of the selected cluster in EKS, as the kubeconfig shows it, for a command that the user can copy after
+// --cluster-name. The name is quoted for a shell, and the flag --region follows if the kubeconfig shows the region. If the kubeconfig
+// doesn't show the name, eksCluster returns the placeholder NAME.
 func (c *clusterFlags) eksCluster() string {
 	config, _, err := c.config()
 	if err != nil {
@@ -112,7 +115,8 @@ func (c *clusterFlags) eksCluster() string {
 	return awscli.Cluster{Name: name}.Word() + awscli.Cluster{Region: region}.RegionFlag()
 }
 
-// kubeconfigCluster returns the name of the context's cluster in the kubeconfig, or "".
+// kubeconfigCluster returns the name that the selected cluster has in the kubeconfig: the value of --cluster, or else the cluster of the
+// context. It returns "" if there is neither, or if the kubeconfig can't be read.
 func (c *clusterFlags) kubeconfigCluster() string {
 	raw, err := c.loader().RawConfig()
 	if err != nil {
@@ -156,8 +160,8 @@ func newScheme() (*runtime.Scheme, error) {
 	return scheme, errors.Join(corev1.AddToScheme(scheme), authenticationv1.AddToScheme(scheme), admissionregistrationv1.AddToScheme(scheme), rbacv1.AddToScheme(scheme))
 }
 
-// explainAPIError adds the likely cause and the next step to an error that occurred when a command read the live object. where is the
-// name of the cluster with its kind; see cluster.where.
+// explainAPIError adds the place to an error that occurred when a command read the live object. For common errors it also adds the likely
+// cause or the next step. where is the name of the cluster with its kind; see cluster.where.
 func explainAPIError(where string, err error) error {
 	doing := "reading kube-system/aws-auth in " + where
 	switch {
@@ -166,7 +170,7 @@ func explainAPIError(where string, err error) error {
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("%s: you need the verb get on the configmap aws-auth in the namespace kube-system (%w)", doing, err)
 	case apierrors.IsUnauthorized(err):
-		return fmt.Errorf("%s: the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (%w)", doing, err)
+		return fmt.Errorf("%s: the API server did not accept your credentials, possibly because aws-auth does not map you; find the cause with kubectl awsauth doctor, log in as the IAM principal that created the cluster, or create an access entry for yourself (%w)", doing, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -105,7 +105,7 @@ func TestLiveErrorsNameNextStep(t *testing.T) {
 		},
 		{
 			http.StatusUnauthorized, "Unauthorized", "Unauthorized",
-			"the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (Unauthorized)",
+			"the API server did not accept your credentials, possibly because aws-auth does not map you; find the cause with kubectl awsauth doctor, log in as the IAM principal that created the cluster, or create an access entry for yourself (Unauthorized)",
 		},
 		{http.StatusInternalServerError, "InternalError", "etcd is gone", "etcd is gone"},
 	} {

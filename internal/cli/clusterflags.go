@@ -18,15 +18,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// clusterFlags are kubectl's flags for the cluster, the user and the time limit of a request. They have the same names and effects as in
-// kubectl (k8s.io/cli-runtime v0.37.1, pkg/genericclioptions/config_flags.go).
+// clusterFlags are kubectl's flags for the cluster, the user and the time limit of a request. A flag that the user sets has the same name
+// and effect as in kubectl (k8s.io/cli-runtime v0.37.1, pkg/genericclioptions/config_flags.go).
 type clusterFlags struct {
 	flags      *pflag.FlagSet
 	kubeconfig string
 	overrides  clientcmd.ConfigOverrides
 	timeout    timeoutFlag
-	// ownUsername reports whether the command has a flag --username with another meaning. Then it lacks kubectl's flag of this name, which
-	// is for basic authentication. Kubernetes has no basic authentication since 1.19, so only proxies use the flag.
+	// ownUsername reports whether the command has a flag --username with another meaning. Such a command lacks kubectl's flag of this name,
+	// which is for basic authentication. Kubernetes has no basic authentication since 1.19, so only proxies use kubectl's flag.
 	ownUsername bool
 	// chosen is the cluster if --contexts or --clusters chose it. If it is nil, the flags choose a context of the kubeconfig.
 	chosen *chosenCluster
@@ -58,7 +58,7 @@ func (c *clusterFlags) addTo(cmd *cobra.Command) {
 	names := clientcmd.RecommendedConfigOverrideFlags("")
 	names.ClusterOverrideFlags.APIServer.ShortName = "s"
 	names.ContextOverrideFlags.Namespace = clientcmd.FlagInfo{}
-	names.Timeout = clientcmd.FlagInfo{} // timeoutFlag replaces it, because this flag would accept every text
+	names.Timeout = clientcmd.FlagInfo{} // timeoutFlag replaces client-go's flag, which accepts every text
 	if c.ownUsername {
 		names.AuthOverrideFlags.Username = clientcmd.FlagInfo{}
 	}
@@ -107,19 +107,20 @@ func completeNames[V any](c *clusterFlags, list func(*clientcmdapi.Config) map[s
 	}
 }
 
-// addFixedNamespace adds --namespace to a command that reads only aws-auth. The flag accepts only the namespace of aws-auth.
+// addFixedNamespace adds --namespace to a command that reads or changes aws-auth, and has no other use for a namespace. The flag accepts
+// only the namespace of aws-auth.
 func (c *clusterFlags) addFixedNamespace(cmd *cobra.Command) {
 	cmd.Flags().VarP(new(fixedNamespace), "namespace", "n", "`NAMESPACE` of aws-auth, which is always "+awsauth.Namespace)
 	completeFlag(cmd, "namespace", awsauth.Namespace)
 	c.flags.AddFlag(cmd.Flags().Lookup("namespace"))
 }
 
-// rejectFlags returns an error if the user set one of these flags. Commands call it if they read a file instead of the live object.
-// argument is the argument or flag for this file, for the error.
+// rejectFlags returns an error if the user set a flag in c. Commands call rejectFlags if they read a file instead of the live object.
+// argument is the argument or flag that names the file, for the error.
 func (c *clusterFlags) rejectFlags(argument string) (err error) {
 	c.flags.VisitAll(func(f *pflag.Flag) {
 		if f.Changed && err == nil {
-			err = fmt.Errorf("--%s selects the live object; use it without %s", f.Name, argument)
+			err = fmt.Errorf("--%s is for the live object; use it without %s", f.Name, argument)
 		}
 	})
 	return err
@@ -238,7 +239,7 @@ func (c *clusterFlags) configFrom(loader clientcmd.ClientConfig) (*rest.Config, 
 	case err != nil:
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
 	}
-	// config applies --token and the impersonation itself, because client-go ignores them in some cases: --token if the kubeconfig's user
+	// configFrom applies --token and the impersonation itself, because client-go ignores them in some cases: --token if the kubeconfig's user
 	// has a token file or an exec plugin, and the impersonation in a pod without a kubeconfig.
 	if user.Token != "" {
 		config.BearerToken, config.BearerTokenFile = user.Token, ""
@@ -321,7 +322,7 @@ func (e *extraFlag) Set(s string) error {
 // Type returns the type of the value in the help text.
 func (*extraFlag) Type() string { return "stringArray" }
 
-// fixedNamespace implements pflag.Value for --namespace in commands that read only aws-auth.
+// fixedNamespace implements pflag.Value for the flag of addFixedNamespace.
 type fixedNamespace string
 
 // String returns the value.

@@ -419,8 +419,8 @@ func TestWrongClusterFlagsAreNamed(t *testing.T) {
 		"--context other":          `context "other" does not exist`,
 		"--cluster other":          `cluster "other" does not exist`,
 		"--user other":             `auth info "other" does not exist`,
-		"--token x --old a b":      "--token selects the live object; use it without FILE",
-		"-n kube-system b":         "--namespace selects the live object; use it without FILE",
+		"--token x --old a b":      "--token is for the live object; use it without FILE",
+		"-n kube-system b":         "--namespace is for the live object; use it without FILE",
 	} {
 		status, _, stderr := run(t.Context(), t, "", append([]string{"lint", "--kubeconfig", kubeconfig}, strings.Fields(args)...)...)
 		if strings.HasPrefix(want, "--token") || strings.HasPrefix(want, "--namespace") {

@@ -102,7 +102,7 @@ func hanging(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
 const fleetNote = "note: access entries are not included, and may shadow rows of aws-auth; --clusters FILE reads them from EKS\n"
 
-const unauthorizedReason = "the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (unauthorized)"
+const unauthorizedReason = "the API server did not accept your credentials, possibly because aws-auth does not map you; find the cause with kubectl awsauth doctor, log in as the IAM principal that created the cluster, or create an access entry for yourself (unauthorized)"
 
 // get --contexts compares the access in several clusters. The principals whose access differs come first. If a cluster can't be read, its
 // access is unknown, stderr has the reason, and the exit status is 3.

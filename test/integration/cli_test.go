@@ -122,7 +122,7 @@ func TestPluginErrors(t *testing.T) {
 	}{
 		"none":         {p, `it does not exist; EKS creates it with the first node group of a cluster, and not in authentication mode API (configmaps "aws-auth" not found)`},
 		"forbidden":    {p.with(t, ""), `you need the verb get on the configmap aws-auth in the namespace kube-system (configmaps "aws-auth" is forbidden: User "system:anonymous" cannot get resource "configmaps" in API group "" in the namespace "kube-system")`},
-		"unauthorized": {p.with(t, "unknown"), "the API server did not accept your credentials, possibly because aws-auth does not map you; check aws sts get-caller-identity, log in as the IAM principal that created the cluster, or create an access entry for yourself (Unauthorized)"},
+		"unauthorized": {p.with(t, "unknown"), "the API server did not accept your credentials, possibly because aws-auth does not map you; find the cause with kubectl awsauth doctor, log in as the IAM principal that created the cluster, or create an access entry for yourself (Unauthorized)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := test.p.run(t.Context(), t, "", "awsauth", "lint")
