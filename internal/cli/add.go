@@ -28,8 +28,9 @@ func (o *entryOptions) addTo(cmd *cobra.Command) {
 	completeFlag(cmd, "group", "system:masters")
 }
 
-// check returns an error if the username or a group has an invisible character, or if a group has a comma. A user does not type an invisible
-// character on purpose, and a user who writes a comma means several groups. A user who needs such a name can edit the text of aws-auth.
+// check returns an error if the username or a group has an invisible character, or if a group has a comma. A user does not type an
+// invisible character on purpose, and a user who writes a comma means several groups. A user who needs such a name can edit the text of
+// aws-auth.
 func (o *entryOptions) check() error {
 	for _, group := range o.groups {
 		if strings.Contains(group, ",") {
@@ -38,7 +39,7 @@ func (o *entryOptions) check() error {
 	}
 	for _, name := range append([]string{o.username}, o.groups...) {
 		if textutil.Printable(name) != name {
-			return fmt.Errorf("%q has a character that is not visible; remove the character", name)
+			return fmt.Errorf("--username or --group %q has a character that is not visible; remove the character", name)
 		}
 	}
 	return nil
@@ -61,7 +62,7 @@ func (a *app) addCommand() *cobra.Command {
 		Short: "Let a role, a user or an account log in to the cluster",
 		Long: `Let a role, a user or an account log in to the cluster, by an entry in aws-auth.
 
-PRINCIPAL can have one of these forms. add writes the form that aws-auth needs, and names the change:
+PRINCIPAL can have one of these forms. add writes the form that aws-auth needs:
   - the ARN that aws sts get-caller-identity prints for a session of a role
   - the ARN of a role with its path, such as a role of IAM Identity Center (SSO)
   - the ARN of a role or a user, or its name with --account
@@ -73,21 +74,24 @@ PRINCIPAL can have one of these forms. add writes the form that aws-auth needs, 
   node      EC2 nodes with Linux
   windows   EC2 nodes with Windows
   fargate   Fargate pods: the pod execution role
-Instead, name groups with --group, and bind them to roles with kubectl create clusterrolebinding.
+Instead of --preset, or in addition, name groups with --group. Bind these groups to roles with
+kubectl create clusterrolebinding.
 
-Without --username, a role gets the username that EKS gives by default in its access entries:
-arn:aws:sts::ACCOUNT:assumed-role/ROLE/{{SessionName}}, so that audit logs show the person. A user gets its ARN.
+If neither --username nor the preset sets the username, a role gets the username that EKS gives by default in
+access entries, so that audit logs show the person: arn:aws:sts::ACCOUNT:assumed-role/ROLE/{{SessionName}}.
+A user gets its ARN.
 
-If the principal has an entry, add changes that entry: it keeps the entry's groups and username and adds
-yours. It removes further entries of the same principal. It creates aws-auth if
-it does not exist.
+If the principal has an entry, add changes this entry. The entry keeps its groups and gets yours, and it keeps
+its username unless --username or the preset sets another one. If no caller logs in by the entry, for example
+because its ARN has a path, the entry gets only your groups and username. add removes further entries of the
+same principal. If the live aws-auth does not exist, add creates it.
 
 ` + editHelp + `
 
 --print writes the text to paste for another tool instead, and needs no cluster. For eksctl, --cluster-name is
 the name in the command.
 
-Exit status: 0 success or nothing to change, 1 denied or not confirmed, 2 an error.`,
+Exit status: 0 success or nothing to change, 1 denied, not confirmed, or the authentication mode is API, 2 an error.`,
 		Example: a.example(
 			"# Let my colleague's SSO role in as admin; the colleague runs aws sts get-caller-identity",
 			"kubectl-awsauth add role arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_Admin_0123456789abcdef/alice --preset admin",
@@ -145,19 +149,20 @@ func (o *addOptions) check(cmd *cobra.Command, args []string) (principal, error)
 	case o.form != "" && o.file != "":
 		return principal{}, fmt.Errorf("--print changes no file, so it excludes -f")
 	case args[0] == kindAccount && entry:
-		return principal{}, fmt.Errorf("an account has no username and groups: each of its principals logs in with its ARN as username")
+		return principal{}, fmt.Errorf("an account has no username and groups: each of its principals logs in with its ARN as username; leave out --preset, --username and --group")
 	case args[0] != kindAccount && !entry:
 		return principal{}, fmt.Errorf("add needs --preset, --group or --username, which set the rights of the %s", args[0])
 	case slices.Contains(o.groups, ""):
 		return principal{}, fmt.Errorf("--group needs the name of a group")
 	}
 	if p := presets[o.preset]; p.username != "" && (o.username != "" || args[0] != kindRole) {
-		return principal{}, fmt.Errorf("--preset %s is for a role, and sets its username to %s", o.preset, p.username)
+		return principal{}, fmt.Errorf("--preset %s is for a role, and sets its username to %s; name a role, and leave out --username", o.preset, p.username)
 	}
 	return o.parse(args[0], args[1])
 }
 
-// wanted returns the entry that the preset and the flags describe. If they name no username, a role or user gets its default username.
+// wanted returns the entry that the preset and the flags describe. If neither the preset nor --username sets the username, a role or user
+// gets its default username.
 func (o *addOptions) wanted(p principal) awsauth.Entry {
 	chosen := presets[o.preset]
 	e := awsauth.Entry{Section: p.section(), ARN: p.String(), Username: o.username, Groups: union(chosen.groups, o.groups)}
@@ -205,8 +210,8 @@ func (a *app) add(ctx context.Context, o *addOptions, who principal) error {
 	return e.run(ctx)
 }
 
-// noteAdded prints how the ARN of the entry differs from the PRINCIPAL on the command line. It also prints the steps that the edit leaves to
-// the user.
+// noteAdded prints a note if the ARN or account of the entry differs from the PRINCIPAL on the command line. It also prints the step that
+// the preset leaves to the user, if there is one.
 func (a *app) noteAdded(o *addOptions, who principal) {
 	for _, note := range []string{who.note, presets[o.preset].note} {
 		if note != "" {
@@ -215,7 +220,10 @@ func (a *app) noteAdded(o *addOptions, who principal) {
 	}
 }
 
-// edit returns the edit that adds the principal to a version. If the principal has an entry already, the edit adds the groups to this entry.
+// edit returns the edit that adds the principal to a version. If callers log in by an entry of the principal, the edit adds the groups to
+// this entry. If the principal has only entries by which no caller logs in, one of them gets the wanted ARN, username and groups, and loses
+// its own. The edit removes the other entries of the principal. An account replaces the elements that have its id in another form, such as
+// with dashes.
 func (o *addOptions) edit(v editedVersion, who principal) (textEdit, error) {
 	s, e := newSectionEdits(v), o.wanted(who)
 	if err := v.readable(e.Section); err != nil {

@@ -66,7 +66,8 @@ func programName(arg0 string) string {
 	return "kubectl-awsauth"
 }
 
-// fail prints an error and sets the exit status to statusFailed. The error may have several lines.
+// fail reports an error and sets the exit status to statusFailed. It collects the error if a.collected is set. Otherwise it prints the
+// error, which may have several lines, and after a usageError also the command for help.
 func (a *app) fail(err error) {
 	a.status = statusFailed
 	if a.collected != nil {
@@ -86,7 +87,7 @@ func (a *app) printErrors(err error) {
 	}
 }
 
-// note prints information for the user that is not an error.
+// note prints information for the user that is not an error, or collects it if a.collected is set.
 func (a *app) note(format string, args ...any) {
 	text := report.OneLine(fmt.Sprintf(format, args...))
 	if a.collected != nil {
@@ -113,12 +114,15 @@ func (a *app) rootCommand() *cobra.Command {
 		Long: `Check, explain and change aws-auth, the ConfigMap that maps IAM principals to users of an EKS cluster.
 
 The commands read manifests as kubectl and aws-iam-authenticator do, and check them with the rules of
-the admission webhook awsauth-guard. They need no AWS account.
+the admission webhook awsauth-guard. For manifests they need no cluster and no AWS credentials, except with
+flags such as --iam.
 
-add, set, remove and edit change aws-auth. They check each edit with the same rules before they write it.
+add, set, remove, edit, fix and rollback change aws-auth. They check each edit with the same rules before they
+write it.
 
 If you name no file, the commands read or change the live object in the cluster of the current context.
-history and rollback always need a cluster: they read the versions of aws-auth that the webhook stored.`,
+fix, history, rollback, doctor and whoami always need a cluster. history and rollback read the versions of
+aws-auth that the webhook stored.`,
 		Example: a.example(
 			"kubectl-awsauth lint aws-auth.yaml",
 			"kubectl-awsauth diff old.yaml new.yaml",
@@ -148,8 +152,8 @@ func usage(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// example formats the examples of a help text. Each line has one command, which begins with the program's name as
-// the user types it.
+// example formats the examples of a help text. Each line is a comment or a command. example replaces kubectl-awsauth by the program's name
+// as the user types it.
 func (a *app) example(lines ...string) string {
 	return strings.ReplaceAll("  "+strings.Join(lines, "\n  "), "kubectl-awsauth", a.name)
 }

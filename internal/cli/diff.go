@@ -24,10 +24,10 @@ func (a *app) diffCommand() *cobra.Command {
 		Short: "Show the access that principals gain or lose between two versions",
 		Long: `Show the access that principals gain or lose between two versions.
 
-diff compares effective access, not lines of text. It marks a principal with
-  +  if it gains access
-  -  if it loses access
-  ~  if it keeps access, with another username or other groups
+diff compares effective access, not lines of text. It marks a principal that
+  +  gains access
+  -  loses access
+  ~  keeps access, with another username or other groups
 
 OLD and NEW are files with exactly one aws-auth, or a dash (-) for standard input. Without OLD, diff
 compares the live object of the current context with NEW.
@@ -104,8 +104,8 @@ func (a *app) diff(ctx context.Context, o *diffOptions, args []string) error {
 	return a.print(report.Access{Old: from.name, New: to.name, Changes: changes}, &o.format)
 }
 
-// withKeysOf returns the new version. If the new version sets only some keys, such as a Terraform resource does, the result also
-// has the keys of the old version that this change keeps.
+// withKeysOf returns the new version. If the input sets only some keys, as some Terraform resources do, or has only lists of entries, the
+// result also has the keys of the old version that stay.
 func withKeysOf(before, after object) object {
 	if after.Lists != "" || after.Write == awsauth.SetsKeys {
 		after.Object = setKeys(before.Object, after.Before, after.Object)
@@ -125,8 +125,8 @@ func accessChanges(before, after object) ([]awsauth.AccessChange, error) {
 	return awsauth.DiffAccess(old, now), nil
 }
 
-// noteUnloadedSections prints a note for each section of an aws-auth that the authenticator does not load, or loads
-// only in part. name is the name of the input.
+// noteUnloadedSections prints a note for each section of an aws-auth that the authenticator does not load, or loads only in part, and for
+// each section that is too expensive to evaluate. name is the name of the input.
 func (a *app) noteUnloadedSections(name string, o object) {
 	for _, t := range o.Parse().Texts {
 		switch {

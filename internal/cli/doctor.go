@@ -38,7 +38,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Find out why you can't log in to the cluster, or why a request is forbidden.
 
 Run doctor as the user who gets "You must be logged in to the server" or "Forbidden", with the same context
-and environment as kubectl. It takes the steps of a login one after the other:
+and environment as kubectl. It takes these steps of a login, until one of them shows the cause:
    1 kubeconfig        the context, and the command that makes its token
    2 exec plugin       runs this command, such as aws eks get-token
    3 token             decodes the token
@@ -46,10 +46,11 @@ and environment as kubectl. It takes the steps of a login one after the other:
    5 EKS cluster       compares the kubeconfig with the cluster; needs eks:DescribeCluster
    6 API server        asks the API server which user it sees
    7 access entries    needs eks:ListAccessEntries and eks:DescribeAccessEntry
-   8 aws-auth          searches the entry for the principal
+   8 aws-auth          finds the entry of the principal
    9 rights            asks the API server whether the user may make the request
   10 creator           searches CloudTrail, and the log of the authenticator, for the creator of the cluster
-  11 cause             names one cause, one command for you and one for an administrator
+doctor takes step 10 even after it found the cause. Then it prints the cause, with a command for you, for an
+administrator, or for both.
 
 You need no permission for steps 1 to 4 and 6. Without a permission for another step its result is unknown (?).
 doctor never shows the token. It changes nothing.
@@ -58,11 +59,10 @@ If you are locked out, you can't read aws-auth. Then an administrator runs
   kubectl get configmap -n kube-system aws-auth -o yaml
 for you, and you add -f FILE. If you have a context that works, add --admin-context.
 
-An administrator finds out with --principal ARN why another principal can't log in. That is also the answer to
-the message of the EKS console that your current IAM principal doesn't have access to Kubernetes objects:
-copy the ARN from the message.
+An administrator finds out with --principal ARN why another principal can't log in. If the EKS console says
+that your current IAM principal doesn't have access to Kubernetes objects, copy the ARN from this message.
 
-Exit status: 0 nothing is wrong, 1 doctor found a cause, 2 doctor can't say.`,
+Exit status: 0 nothing is wrong, 1 doctor found a cause, 2 an error, or doctor can't say.`,
 		Example: a.example(
 			"kubectl-awsauth doctor",
 			"kubectl-awsauth doctor --context prod --verb list --resource pods -n payments",
@@ -98,8 +98,8 @@ func (a *app) whoamiCommand() *cobra.Command {
 		Long: `Show which AWS principal your kubeconfig uses, and which user the API server sees.
 
 whoami runs the command in the kubeconfig that makes the token, asks STS which principal the token belongs to,
-and asks the API server which user it sees. This principal differs from that of aws sts get-caller-identity if
-the kubeconfig has a role or a profile. You need no permission. whoami never shows the token.
+and asks the API server which user it sees. This principal can differ from that of aws sts get-caller-identity
+if the kubeconfig has a role or a profile. You need no permission. whoami never shows the token.
 
 Exit status: 0 success, 1 you can't log in, 2 an error.`,
 		Example: a.example("kubectl-awsauth whoami", "kubectl-awsauth whoami --context prod -o json"),
@@ -129,10 +129,10 @@ func (o *doctorOptions) check(cmd *cobra.Command, args []string) error {
 	}
 	switch {
 	case (o.verb == "") != (o.resource == ""):
-		return errors.New("--verb and --resource belong together")
+		return errors.New("--verb and --resource belong together; set both")
 	case o.verb == "":
 	case o.principal != "":
-		return errors.New("--verb and --resource are for your own requests; get PRINCIPAL --can shows what another principal may do")
+		return errors.New("--verb and --resource are for your own requests; kubectl awsauth get PRINCIPAL --can 'VERB RESOURCE' shows whether another principal may make a request")
 	default:
 		request, err := rbac.ParseRequest(o.verb + " " + o.resource)
 		if err != nil {
@@ -218,7 +218,7 @@ func (o *doctorOptions) options() (doctor.Options, error) {
 	return options, nil
 }
 
-// config returns the client configuration of the caller's context.
+// config returns the client configuration of the context that the flags select. Without a context it returns doctor.ErrNoContext.
 func (o *doctorOptions) config() (*rest.Config, error) {
 	config, _, err := o.cluster.config()
 	if errors.Is(err, errNoContext) {
@@ -238,10 +238,11 @@ func (o *doctorOptions) adminConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// doctorStatus returns the exit status for a report. ofPrincipal reports whether the user named a principal with
-// --principal. The status is:
+// doctorStatus returns the exit status for a report. ofPrincipal reports whether the user named a principal with --principal. The status
+// is:
 //   - statusDenied if the report has a cause
-//   - statusOK if the API server let the caller in, or if the access of the named principal by aws-auth is known
+//   - statusOK if there is no cause, and the API server let the caller in. With --principal, it is statusOK if there is no cause, and the
+//     step aws-auth has a result
 //   - statusFailed in other cases
 func doctorStatus(r *doctor.Report, ofPrincipal bool) int {
 	known := func(step doctor.Step) bool { return step.Name == "aws-auth" && step.Status != doctor.StatusUnknown }
@@ -280,8 +281,8 @@ func (a *app) whoami(ctx context.Context, o *doctorOptions) error {
 	return outputError(a.writeIdentity(report))
 }
 
-// writeIdentity writes one line with the ARN of the caller, the ARN for aws-auth, and the Kubernetes user. If the user
-// is unknown, the line names the cause or the next step.
+// writeIdentity writes one line with the ARN of the caller, the ARN for aws-auth if it is another one, and the Kubernetes user. If the user
+// is unknown, the line names the cause or the next step instead.
 func (a *app) writeIdentity(r *doctor.Report) error {
 	var parts []string
 	if p := r.Principal; p != nil {

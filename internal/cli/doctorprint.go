@@ -11,7 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// doctorView writes each step of a diagnosis when it finishes, and then the cause.
+// doctorView writes a diagnosis as text: each step when the step finishes, and then the cause. With another output format it only shows the
+// spinner.
 type doctorView struct {
 	a       *app
 	text    bool // the output format is text
@@ -31,7 +32,8 @@ func (v *doctorView) finish(s doctor.Step) {
 	}
 }
 
-// writeCause writes the cause and its commands. Each command has its own line, so that the user can copy it.
+// writeCause writes the cause and its commands. Each command has its own line, so that the user can copy it. Without a cause, writeCause
+// writes whether nothing is wrong or doctor can't say. status is the exit status.
 func (v *doctorView) writeCause(r *doctor.Report, status int) error {
 	if v.err != nil {
 		return v.err
@@ -44,7 +46,7 @@ func (v *doctorView) writeCause(r *doctor.Report, status int) error {
 	case status == statusOK:
 		b.WriteString("\nNothing is wrong.\n")
 	default:
-		b.WriteString("\nThe cause can't be found, because the steps with a question mark could not be taken.\n")
+		b.WriteString("\nThe cause can't be found, because the steps with a question mark have no result.\n")
 	}
 	_, err := io.WriteString(v.a.stdout, b.String())
 	return err //nolint:wrapcheck // outputError wraps it
@@ -92,7 +94,8 @@ func newSpinner(w io.Writer) *spinner {
 	return &spinner{w: w}
 }
 
-// start shows the spinner with a name until the next call of start or stop. name is the name of the step that is running.
+// start shows the spinner with the name of the running step, until the next call of start or stop. For the exec plugin the spinner doesn't
+// move.
 func (s *spinner) start(name string) {
 	s.stop()
 	if s.w == nil {

@@ -28,12 +28,13 @@ or EDITOR names, or else in vi. When you save and leave the editor, the rules ev
 of the old version. If they deny it, the editor opens again with the findings as comments. An unchanged or
 empty file cancels the edit. edit creates aws-auth if it does not exist.
 
-edit writes nothing, and keeps your text in a file, in three cases: another client changed
-aws-auth in the meantime, the API server refuses the edit, or the editor fails.
+If the edit fails, or if you don't confirm it, edit writes nothing and keeps your text in a file. The edit fails,
+for example, if another client changed aws-auth in the meantime, if the API server refuses the edit, or if the
+editor fails.
 
 ` + editHelp + `
 
-Exit status: 0 success or cancelled, 1 denied or not confirmed, 2 an error.`,
+Exit status: 0 success or cancelled, 1 denied, not confirmed, or the authentication mode is API, 2 an error.`,
 		Example: a.example(
 			"kubectl-awsauth edit",
 			"KUBE_EDITOR='code --wait' kubectl-awsauth edit --context prod",
@@ -44,7 +45,7 @@ Exit status: 0 success or cancelled, 1 denied or not confirmed, 2 an error.`,
 				return fmt.Errorf("edit takes no arguments, got %d; name a file with -f", len(args))
 			}
 			if o.file == stdinName {
-				return errors.New("-f - excludes edit, because the editor needs standard input")
+				return errors.New("edit can't read standard input (-f -), because the editor needs it; name a file with -f")
 			}
 			return o.check(cmd)
 		}),
@@ -78,7 +79,7 @@ func (a *app) editInEditor(ctx context.Context, o *editOptions) error {
 		a.note("%s", err)
 		return nil
 	}
-	if errors.Is(err, errCancelled) { // the rules denied the text, and the user didn't correct it
+	if errors.Is(err, errCancelled) { // the text doesn't parse or the rules deny it, and the user didn't correct it
 		a.status = statusDenied
 		a.printErrors(err)
 		return nil
@@ -92,8 +93,9 @@ const editorHead = `# Edit the texts of the sections of aws-auth below. Lines th
 #
 `
 
-// edit opens a version in the editor until the rules admit the text that the user saves, or --force overrides the rules. It returns
-// errCancelled if the user saves an empty text or no change.
+// edit opens a version in the editor until the text that the user saves parses, and the rules admit it or --force overrides them. It
+// returns errCancelled if the user saves an empty text, the original text, or again a text that has to be corrected. If the editor fails,
+// it returns the error of the editor.
 func (ed *editor) edit(ctx context.Context, v editedVersion) (textEdit, error) {
 	original, err := renderSections(v.Data)
 	if err != nil {
@@ -159,7 +161,7 @@ func comments(lines ...string) string {
 	return b.String()
 }
 
-// withoutComments removes the lines that begin with #, as kubectl edit does.
+// withoutComments removes the lines that begin with #. An indented # can be a part of a section's text, so it keeps such a line.
 func withoutComments(text []byte) []byte {
 	var kept []byte
 	for line := range bytes.Lines(text) {
@@ -189,7 +191,7 @@ func (ed *editor) open(ctx context.Context, text []byte) ([]byte, error) {
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		err = fmt.Errorf("the editor %s failed (%w), and nothing was written", editor, err)
 	} else if err != nil {
-		return nil, fmt.Errorf("running the editor %s: %w; set KUBE_EDITOR or EDITOR to another one", editor, err)
+		return nil, fmt.Errorf("running the editor %s: %w; set KUBE_EDITOR or EDITOR to another editor", editor, err)
 	}
 	edited, readErr := readNamedFile(name)
 	if readErr != nil {

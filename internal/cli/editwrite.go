@@ -37,6 +37,7 @@ func (o *editOptions) addTo(cmd *cobra.Command) {
 	flags.BoolVarP(&o.inPlace, "in-place", "i", false, "write the new manifest to the FILE of -f")
 	markFilename(cmd, "filename")
 	o.addLiveTo(cmd)
+	flags.Lookup("config").Usage = "GuardConfig `FILE` (default: the guard's own configuration, or with -f the default configuration)"
 }
 
 // markFilename makes the shell complete the value of a flag with the names of files.
@@ -46,7 +47,7 @@ func markFilename(cmd *cobra.Command, flag string) {
 	}
 }
 
-// addLiveTo adds the flags to a command that changes aws-auth in a cluster only.
+// addLiveTo adds the flags without those for a file. A command that changes aws-auth only in a cluster calls addLiveTo instead of addTo.
 func (o *editOptions) addLiveTo(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	o.dryRun.values = []string{dryRunNone, dryRunClient, dryRunServer}
@@ -95,11 +96,11 @@ type textEdit struct {
 	notes []string
 	// nodeRoles are the ARNs of the node roles that the user removes on purpose. The edit sets the annotation allow-removal to them.
 	nodeRoles []string
-	// groups are the groups that the user names on the command line.
+	// groups are the groups that the user names on the command line, by name or by a preset.
 	groups []string
 }
 
-// dropHints removes the hints to leave out an admin group that the user names on the command line.
+// dropHints removes the hints to leave out an admin group that the user names on the command line, by name or by a preset.
 func (t textEdit) dropHints(findings []report.Finding) {
 	for i := range findings {
 		if slices.ContainsFunc(t.groups, func(group string) bool { return findings[i].Hint == validate.AdminGrantHint(group) }) {
@@ -125,7 +126,8 @@ func (v editedVersion) fileFlag() string {
 	return ""
 }
 
-// editFunc computes an edit of one version. [editRun] calls it again if another client changes aws-auth before the edit is written.
+// editFunc computes an edit of one version. Without noRetry, [editRun] calls it again if another client changes aws-auth before the edit is
+// written.
 type editFunc func(editedVersion) (textEdit, error)
 
 // editRun is one run of a command that changes aws-auth.
@@ -157,7 +159,8 @@ func (e *editRun) run(ctx context.Context) error {
 	return e.editCluster(ctx)
 }
 
-// configure sets the policy and, with --iam, the lookup in IAM.
+// configure sets the policy and, with --iam, the lookup in IAM. It changes cfg: without --iam it turns the rules about IAM off, and with
+// --iam it turns them on.
 func (e *editRun) configure(ctx context.Context, cfg *config.Config) (err error) {
 	switch {
 	case !e.options.iam:
@@ -185,7 +188,8 @@ func (e *editRun) evaluate(before editedVersion, after *awsauth.Object) validate
 	return evaluation.Verdict(validate.Answers{IAM: e.lookup(evaluation.ChangedPrincipals())})
 }
 
-// withTexts returns the version after an edit, as a stored object.
+// withTexts returns the version after an edit, as a stored object. If the edit removes node roles, the object has the annotation
+// allow-removal.
 func (v editedVersion) withTexts(edit textEdit) *awsauth.Object {
 	after := *v.WithoutPositions()
 	after.Data = maps.Clone(v.Data)
@@ -218,7 +222,7 @@ func allowRemoval(current string, arns []string) string {
 	return value
 }
 
-// changes reports whether an edit changes a text of a version.
+// changes reports whether an edit changes the text of a section, or adds a section that the version lacks.
 func (t textEdit) changes(v editedVersion) bool {
 	for section, text := range t.texts {
 		if old, ok := v.Data[string(section)]; old != text || !ok {

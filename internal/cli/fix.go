@@ -30,7 +30,7 @@ fix changes the live aws-auth of the current context, in these steps:
   4. It writes the edit, if aws-auth did not change in the meantime. Otherwise it begins again with the
      new version.
 
-Exit status: 0 success or nothing to correct, 1 denied or not confirmed, 2 an error.`,
+Exit status: 0 success or nothing to correct, 1 denied, not confirmed, or the authentication mode is API, 2 an error.`,
 		Example: a.example(
 			"# Show the corrections, and send a dry run to the webhook",
 			"kubectl-awsauth fix --dry-run",
@@ -60,10 +60,10 @@ Exit status: 0 success or nothing to correct, 1 denied or not confirmed, 2 an er
 }
 
 // fix returns an edit of a version of the live object. The edit corrects the findings whose hint leaves no choice, and has a note for each
-// of these findings. fix returns an error if aws-auth does not exist.
+// corrected finding. If fix did not try all corrections, the edit has a note about this. fix returns an error if aws-auth does not exist.
 func (e *editRun) fix(v editedVersion) (textEdit, error) {
 	if v.absent {
-		return textEdit{}, fmt.Errorf("nothing to correct: %s", v.name)
+		return textEdit{}, fmt.Errorf("aws-auth does not exist, so there is nothing to correct: %s", v.name)
 	}
 	r := fix.Object(v.Object, e.policy)
 	change := textEdit{texts: r.Texts(v.Object)}
