@@ -12,12 +12,15 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/textutil"
 )
 
-// createAccessEntry returns the commands that create an access entry for the principal. The access entry gives the access of e, an entry of
-// aws-auth. EKS refuses groups that begin with system:, so an access policy replaces system:masters. The policy of a preset replaces the groups of
-// the preset. For an account of mapAccounts the result is a shell comment, because EKS has no access entries for accounts.
+// createAccessEntry returns the commands that create an access entry for a principal, which replaces e, an entry of aws-auth. chosen is the
+// preset, or zero without a preset.
+// An access policy replaces the group system:masters, and the access policy of a preset replaces the groups of the preset. The type of a
+// preset for nodes replaces the username and all groups. The commands leave out any other username and group that EKS refuses in an access
+// entry; see noteReserved.
+// For an account of mapAccounts the result is a shell comment, because EKS has no access entries for accounts.
 func createAccessEntry(o *editOptions, e awsauth.Entry, p principal, chosen preset) string {
 	if p.id != "" {
-		return "# access entries have no counterpart of mapAccounts: create one for each principal of " + p.id
+		return "# access entries have no counterpart of mapAccounts: create an access entry for each principal of the account " + p.id
 	}
 	command := o.awsCluster().AccessEntry("create", principalWithPath(p))
 	if chosen.nodeType != "" {
@@ -33,8 +36,9 @@ func createAccessEntry(o *editOptions, e awsauth.Entry, p principal, chosen pres
 	return command + associatePolicy(o, p, principalWithPath(p), policy)
 }
 
-// entryRights returns the groups and the access policy with which an access entry replaces the groups of e, an entry of aws-auth. policy is
-// empty if the access entry needs none.
+// entryRights returns the groups and the access policy of an access entry that replaces e, an entry of aws-auth. chosen is the preset, or
+// zero without a preset. The groups lack those that EKS refuses, and those that the policy of the preset replaces. policy is empty if the
+// access entry needs none.
 func entryRights(e awsauth.Entry, chosen preset) (groups []string, policy string) {
 	policy = chosen.policy
 	if slices.Contains(e.Groups, access.Masters) {
@@ -44,8 +48,8 @@ func entryRights(e awsauth.Entry, chosen preset) (groups []string, policy string
 }
 
 // accessEntryCommand returns the commands that give the principal the wanted access by an access entry. old is the access entry that the
-// principal has, or nil. The result is empty if old gives this access already. EKS can't change the type of an access entry. So the commands
-// delete an access entry of another type, and create a new one.
+// principal has, or nil. The result is empty if old gives this access already, apart from a username and groups that EKS refuses. EKS can't
+// change the type of an access entry. So the commands delete an access entry of another type, and create a new one.
 func (o *addOptions) accessEntryCommand(old *access.AccessEntry, who principal) string {
 	e, chosen, cluster := o.wanted(who), presets[o.preset], o.awsCluster()
 	if old == nil {
@@ -76,26 +80,26 @@ func (o *addOptions) accessEntryCommand(old *access.AccessEntry, who principal) 
 	return strings.Join(commands, " && ")
 }
 
-// entryGroups returns the groups that an access entry can have.
+// entryGroups returns those of the groups that an access entry can have.
 func entryGroups(groups []string) []string {
 	return slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return g == "" || access.ReservedPrefix(g) != "" })
 }
 
-// noteReserved tells the user which username and groups the commands for an access entry leave out. It doesn't name system:masters, because an
-// access policy replaces this group.
+// noteReserved prints a note for the username and for each group that the commands for an access entry leave out, because EKS refuses the
+// prefix of the name. It doesn't name system:masters, because an access policy replaces this group.
 func (a *app) noteReserved(username string, groups []string) {
 	if access.ReservedPrefix(username) != "" {
-		a.note("EKS refuses the username %s in an access entry; the command leaves it out", username)
+		a.note("EKS refuses the username %s in an access entry, because it begins with %s; the command leaves the username out", username, access.ReservedPrefix(username))
 	}
 	for _, g := range groups {
 		if access.ReservedPrefix(g) != "" && g != access.Masters {
-			a.note("EKS refuses the group %s in an access entry; the command leaves it out", g)
+			a.note("EKS refuses the group %s in an access entry, because it begins with %s; the command leaves the group out", g, access.ReservedPrefix(g))
 		}
 	}
 }
 
-// associatePolicy returns the command that associates an access policy, after the characters that join it to another command. It returns ""
-// if there is no policy. arn is the ARN of the principal, quoted for a shell.
+// associatePolicy returns the command that associates an access policy with the access entry of a principal. The caller appends the result
+// to another command, so it begins with &&. It is empty if there is no policy. arn is the ARN of the principal, quoted for a shell.
 func associatePolicy(o *editOptions, p principal, arn, policy string) string {
 	if policy == "" {
 		return ""
@@ -103,7 +107,8 @@ func associatePolicy(o *editOptions, p principal, arn, policy string) string {
 	return " && " + o.awsCluster().AssociatePolicy(arn, p.Partition, policy)
 }
 
-// accessEntry returns the access entry of a principal in the cluster, or nil.
+// accessEntry returns the access entry of a principal in the cluster, or nil. It returns nil for an account, because accounts have no
+// access entries.
 func (e *editRun) accessEntry(p principal) *access.AccessEntry {
 	list := e.policy.Cluster.AccessEntries
 	for i := range list {
@@ -114,8 +119,9 @@ func (e *editRun) accessEntry(p principal) *access.AccessEntry {
 	return nil
 }
 
-// accessEntryOf returns the first of the principals that has an access entry in the cluster. arn is the ARN in the access entry, quoted for a
-// shell. If no principal has an access entry, accessEntryOf prints a note and returns false.
+// accessEntryOf returns the first of the principals that has an access entry in the cluster. arn is the ARN in the access entry, quoted for
+// a shell. If no principal has an access entry, accessEntryOf prints a note with the roles and users, and returns false. It ignores
+// accounts, which have no access entries.
 func (e *editRun) accessEntryOf(named []principal) (p principal, arn string, found bool) {
 	var names []string
 	for _, p := range named {
@@ -138,8 +144,9 @@ func (o *editOptions) awsCluster() awscli.Cluster {
 	return awscli.Cluster{Name: o.clusterName, Region: o.region}
 }
 
-// principalWithPath returns the ARN of a principal with its path, as an access entry needs it. If the path of a role is not known, it
-// returns a command substitution that looks it up.
+// principalWithPath returns the ARN of a principal with its path, as the commands for an access entry need it, quoted for a shell. For a
+// role whose path is not known, it returns a command substitution that looks the ARN up in IAM. For a user whose path is not known, the ARN
+// has no path.
 func principalWithPath(p principal) string {
 	switch {
 	case p.withPath != "":

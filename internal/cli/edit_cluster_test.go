@@ -41,7 +41,7 @@ func TestModeAPINamesTheAccessEntryCommand(t *testing.T) {
 			" && aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops --type EC2_LINUX",
 		"add user eve --account 111122223333 --preset view": "aws eks create-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/eve" +
 			" && aws eks associate-access-policy" + cluster + " --principal-arn arn:aws:iam::111122223333:user/eve --policy-arn arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy --access-scope type=cluster",
-		"add account 444455556666":                                      "# access entries have no counterpart of mapAccounts: create one for each principal of 444455556666",
+		"add account 444455556666":                                      "# access entries have no counterpart of mapAccounts: create an access entry for each principal of the account 444455556666",
 		"set bob --account 111122223333 --group viewers --username bob": "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:user/people/bob --username bob --kubernetes-groups viewers",
 		// EKS refuses system:masters, so an access policy replaces it. The AWS CLI needs a value for no groups.
 		"set ops --account 111122223333 --group system:masters --group deployers": "aws eks update-access-entry" + cluster + " --principal-arn arn:aws:iam::111122223333:role/team/ops --kubernetes-groups deployers" +
@@ -57,7 +57,7 @@ func TestModeAPINamesTheAccessEntryCommand(t *testing.T) {
 		eks.Set(access.ModeAPI, ekstest.Entry("arn:aws:iam::111122223333:user/people/bob"), ekstest.Entry("arn:aws:iam::111122223333:role/team/ops"), dan)
 		all := append(strings.Fields(args), "--server", server.URL, "--certificate-authority", server.ca, "--token", "x", "--cluster-name", ekstest.Name)
 		status, stdout, stderr := run(t.Context(), t, "", all...)
-		const message = "error: the authentication mode of " + ekstest.Name + " is API, so aws-auth has no effect, and nothing was sent; change the access entry instead\n"
+		const message = "error: the authentication mode of " + ekstest.Name + " is API, so aws-auth has no effect, and nothing was sent; use access entries instead\n"
 		if status != 1 || stdout != "" || !strings.Contains(stderr, message) || want != "" && !strings.HasSuffix(stderr, "\n  "+want+"\n") {
 			t.Errorf("%s: status %d\n%s%s", args, status, stdout, stderr)
 		}

@@ -19,10 +19,12 @@ import (
 )
 
 // editAttempts limits the attempts to write an edit. An attempt fails if another client changed aws-auth in the meantime. Of several
-// concurrent attempts at least one succeeds, and the pauses grow to two seconds. So 20 concurrent edits succeed long before the limit.
+// concurrent attempts at least one succeeds, and the pauses grow to between 2 and 4 seconds. So 20 concurrent edits succeed long before the
+// limit.
 const editAttempts = 15
 
-// newEditBackoff returns the pauses between the attempts. They double from 20 ms to 2 s, and a random part keeps concurrent edits apart.
+// newEditBackoff returns the pauses between the attempts. A pause has a fixed part, which doubles from 20 ms to 2 s, and a random part of
+// up to the same length, which keeps concurrent edits apart.
 func newEditBackoff() wait.Backoff {
 	return wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 1, Steps: editAttempts, Cap: 2 * time.Second}
 }
@@ -31,7 +33,7 @@ func newEditBackoff() wait.Backoff {
 func (e *editRun) editCluster(ctx context.Context) error {
 	c, err := e.options.cluster.connect()
 	if errors.Is(err, errNoContext) {
-		return fmt.Errorf("no FILE given with -f, and %w to change the live aws-auth; name a file, or set --kubeconfig or --context", errNoContext)
+		return fmt.Errorf("no FILE given, and %w to change the live aws-auth; set --kubeconfig or --context, or name a file with -f (for fix: kubectl awsauth lint --fix FILE)", errNoContext)
 	}
 	if err != nil {
 		return err
@@ -52,7 +54,7 @@ func (e *editRun) editCluster(ctx context.Context) error {
 	}
 	e.requester = c.requester(ctx)
 	if live != nil && live.Annotations[lastApplied] != "" {
-		e.app.note("aws-auth has the annotation of kubectl apply, so the next kubectl apply of its manifest can undo the edit; change the manifest, too, with -f FILE -i")
+		e.app.note("aws-auth has the annotation of kubectl apply, so the next kubectl apply of its manifest can undo the edit; change the manifest, too, with -f FILE -i (for fix: kubectl awsauth lint --fix FILE)")
 	}
 	backoff := newEditBackoff()
 	for attempt := 1; ; attempt++ {
@@ -73,7 +75,8 @@ func (e *editRun) editCluster(ctx context.Context) error {
 }
 
 // guardConfig returns the configuration from the file in --config. Without --config it returns the configuration of the guard in the
-// cluster. If the cluster has no guard, or if the guard's history can't be found, it returns the default configuration.
+// cluster. If the cluster has no guard, it returns the default configuration. If it can't find or read the guard's configuration, it prints
+// a note and returns the default configuration.
 func (e *editRun) guardConfig(ctx context.Context, c *cluster) (*config.Config, error) {
 	if file := e.options.config; file != "" {
 		return config.Load(file)
@@ -88,10 +91,11 @@ func (e *editRun) guardConfig(ctx context.Context, c *cluster) (*config.Config, 
 	return config.Default(), nil
 }
 
-// readMode reads the authentication mode and the access entries of the EKS cluster that the user named. If the user named no cluster,
-// readMode prints a note and returns true. In the mode API aws-auth has no effect, and readMode returns false. If the
-// principal's access entry already gives the access that the edit would give, readMode says so. Otherwise it says how to change the access
-// entry instead, and sets the exit status to statusDenied.
+// readMode reads the authentication mode and the access entries of the EKS cluster that the user named. effective reports whether the edit
+// can have an effect. If the user named no cluster, readMode prints a note and returns true. In the mode API aws-auth has no effect, and
+// readMode returns false:
+//   - If the principal's access entry already gives the access that the edit would give, readMode prints this as a note.
+//   - Otherwise it prints an error, calls e.onModeAPI, which prints the commands to use instead, and sets the exit status to statusDenied.
 func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
 	o, a := e.options, e.app
 	if o.clusterName == "" {
@@ -117,7 +121,7 @@ func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
 		return false, e.finish(textEdit{}, "unchanged")
 	}
 	a.status = statusDenied
-	a.printErrors(fmt.Errorf("the authentication mode of %s is API, so aws-auth has no effect, and nothing was sent; change the access entry instead", o.clusterName))
+	a.printErrors(fmt.Errorf("the authentication mode of %s is API, so aws-auth has no effect, and nothing was sent; use access entries instead", o.clusterName))
 	if e.onModeAPI != nil {
 		e.onModeAPI()
 	}
@@ -125,7 +129,7 @@ func (e *editRun) readMode(ctx context.Context) (effective bool, err error) {
 }
 
 // editLive makes the edit in one version of the live object. live is nil if aws-auth does not exist. If another client changed aws-auth in
-// the meantime, editLive returns the API server's error.
+// the meantime, the error wraps the API server's error, for which apierrors.IsConflict or apierrors.IsAlreadyExists returns true.
 func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigMap) error {
 	a, o := e.app, e.options
 	before := editedVersion{Object: kube.Object(live), name: liveName(c.name), absent: live == nil, run: e}
@@ -161,7 +165,8 @@ func (e *editRun) editLive(ctx context.Context, c *cluster, live *corev1.ConfigM
 	if err := breakGlass(cm, o.force); err != nil {
 		return err
 	}
-	// A dry run shows before the confirmation whether the webhook refuses the edit. With --yes there is no confirmation, and so no dry run.
+	// A dry run shows before the confirmation whether the webhook refuses the edit. With --yes there is no confirmation, and so no dry run
+	// before it.
 	if dry := o.dryRun.is(dryRunServer); dry || !o.yes {
 		if refused, err := a.sendAWSAuth(ctx, c, cm, true, e.last.Findings); refused || err != nil {
 			return e.refused(refused, err)

@@ -72,8 +72,8 @@ func (e *editRun) editFile(ctx context.Context) error {
 	return e.writeManifest(src, written, change, "edited")
 }
 
-// singleManifest returns the aws-auth in a file of manifests. It returns an error if the file has no aws-auth or several,
-// or if a section of the aws-auth is not a text.
+// singleManifest returns the aws-auth in a file of manifests. It returns an error if a document in the file can't be read, if the file has
+// no aws-auth or several, or if a section of the aws-auth is not a text.
 func (a *app) singleManifest(name string, src []byte) (awsauth.Manifest, error) {
 	manifests, errs := awsauth.ParseManifests(src)
 	if len(errs) > 0 {
@@ -93,33 +93,34 @@ func (a *app) singleManifest(name string, src []byte) (awsauth.Manifest, error) 
 	}
 	for _, key := range manifests[0].Object.NotText { // the text of such a section counts as empty
 		if awsauth.IsSection(key.Value) {
-			return awsauth.Manifest{}, fmt.Errorf("%s:%d:%d: %s is not a text, so the API server refuses the manifest, and an edit would replace its content; repair it first with kubectl awsauth lint --fix %s",
+			return awsauth.Manifest{}, fmt.Errorf("%s:%d:%d: %s is not a text, so the API server refuses the manifest, and an edit would replace the content of this key; repair the manifest first with kubectl awsauth lint --fix %s",
 				name, key.Line, key.Column, key.Value, textutil.ShellWord(name))
 		}
 	}
 	return manifests[0], nil
 }
 
-// written returns the object in the new text of a file, with the annotations that an edit sets in a cluster. It returns an error if the new
-// text doesn't have exactly one aws-auth, or if a section differs from the edit.
+// written returns the object in src, the new text of a file, with the annotations that the edit sets in a cluster. It returns an error if a
+// document in src can't be read, if src doesn't have exactly one aws-auth, or if the data of this aws-auth are not those that the edit
+// intends.
 func (v editedVersion) written(src []byte, change textEdit) (*awsauth.Object, error) {
 	manifests, errs := awsauth.ParseManifests(src)
 	if len(errs) > 0 || len(manifests) != 1 {
-		return nil, errors.Join(append(errs, errors.New("the new text does not have the same aws-auth"))...)
+		return nil, errors.Join(append(errs, errors.New("the edited text can't be read as exactly one aws-auth; edit the file by hand"))...)
 	}
 	after, want := manifests[0].Object, v.withTexts(change)
 	if !maps.Equal(after.Data, want.Data) {
-		return nil, errors.New("the new text does not have the intended sections; edit the file by hand")
+		return nil, errors.New("the edited text does not have the intended sections; edit the file by hand")
 	}
 	after.Annotations = want.Annotations
 	return after, nil
 }
 
-// needsAnnotation is the note about an annotation that the user must add to a manifest.
-const needsAnnotation = "the webhook admits the manifest only if it has the annotation %s: %q; add it to the file"
+// needsAnnotation is the note about an annotation that overrides denials, and that the user must add to a manifest.
+const needsAnnotation = "to override a denial by the webhook, the manifest needs the annotation %s: %q; add the annotation to the file"
 
-// writeManifest prints the new text src, or with -i replaces the text before of the file by it. result is the word for the result, such as
-// edited or unchanged.
+// writeManifest prints src, the new text of the file. With -i it writes src to the file instead, and prints only the result. Then it
+// returns an error if the file no longer has the text before. result is the word for the result, such as edited or unchanged.
 func (e *editRun) writeManifest(before, src []byte, change textEdit, result string) error {
 	a, o := e.app, e.options
 	switch {

@@ -13,7 +13,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// renderSections returns a YAML file with the texts of the three sections. A section that is missing has an empty text.
+// renderSections returns a YAML file with the texts of the three sections. A section that is missing has an empty text. If a text is not
+// UTF-8, renderSections returns an error, because YAML can't hold the text.
 func renderSections(data map[string]string) ([]byte, error) {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	for _, section := range awsauth.Sections() {
@@ -32,7 +33,7 @@ func renderSections(data map[string]string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// literal returns a text as a block scalar, or in quotes if a block scalar can't hold it exactly.
+// literal returns a text as a block scalar. A text that is blank, or that a block scalar can't hold exactly, is in quotes instead.
 func literal(text string) *yaml.Node {
 	node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Style: yaml.LiteralStyle}
 	var read string
@@ -67,7 +68,7 @@ func parseSections(src []byte, data map[string]string) (map[awsauth.Section]stri
 		case !awsauth.IsSection(key.Value):
 			return nil, fmt.Errorf("line %d: %q is not one of the keys mapRoles, mapUsers and mapAccounts", key.Line, key.Value)
 		case twice:
-			return nil, fmt.Errorf("line %d: %s is there twice", key.Line, section)
+			return nil, fmt.Errorf("line %d: the file has %s twice; keep one of them", key.Line, section)
 		case value.Kind == yaml.ScalarNode && value.Tag == "!!null":
 			texts[section] = ""
 		case value.Kind != yaml.ScalarNode || value.Tag != "!!str":

@@ -15,9 +15,10 @@ import (
 // resultDenied is the result of an edit that was not written because the rules, the API server or the user denied it.
 const resultDenied = "denied"
 
-// show evaluates an edit, and prints the changes of access and the findings to w. With -o json it prints only the notes of the edit, and
-// finish prints the rest later. It returns false if the rules deny the edit and the user did not set --force. name is the name of the new
-// version in the output. inText reports whether the lines of positions count from the start of a section's text.
+// show evaluates an edit, and prints its notes, and to w the changes of access and the findings. With -o json it prints only the notes, and
+// finishJSON prints the rest later. It returns false if the rules deny the edit and the user did not set --force. Then it also prints the
+// error and the result, and sets the exit status to statusDenied. name is the name that the findings have before their positions. inText
+// reports whether the lines of positions count from the start of a section's text.
 func (e *editRun) show(w io.Writer, before editedVersion, edit textEdit, after *awsauth.Object, name string, inText bool) (bool, error) {
 	a, o := e.app, e.options
 	verdict := e.evaluate(before, after)
@@ -49,8 +50,8 @@ func (e *editRun) noteAllowRemoval() {
 	e.app.note("the edit sets the annotation %s, because you remove a node role on purpose", validate.AllowRemovalAnnotation)
 }
 
-// refused ends an edit that was not written. If err is nil and the edit was denied, it prints the result denied. Otherwise it only
-// returns err.
+// refused ends an edit that was not written. If err is nil and the edit was denied, it calls finish with the result denied. In other cases
+// it returns err.
 func (e *editRun) refused(denied bool, err error) error {
 	if !denied || err != nil {
 		return err
@@ -58,8 +59,8 @@ func (e *editRun) refused(denied bool, err error) error {
 	return e.finish(textEdit{}, resultDenied)
 }
 
-// finish prints the result of the command, such as: configmap/aws-auth edited. As text it doesn't print the result denied, because the
-// command has already printed an error.
+// finish prints the result of the command, such as: configmap/aws-auth edited. If the edit changes nothing, finish first prints the notes
+// of the edit. As text it doesn't print the result denied, because the command has already printed the reason.
 func (e *editRun) finish(edit textEdit, result string) error {
 	if result == "unchanged" {
 		e.showNotes(edit)
@@ -67,14 +68,15 @@ func (e *editRun) finish(edit textEdit, result string) error {
 	switch {
 	case e.options.format.value == formatJSON:
 		return e.finishJSON(result, nil)
-	case result == resultDenied: // an error says so
+	case result == resultDenied: // an error or a note says so
 		return nil
 	}
 	_, err := fmt.Fprintf(e.app.stdout, "configmap/aws-auth %s\n", result)
 	return outputError(err)
 }
 
-// finishJSON prints the result as the JSON of lint with the fields result and, for a file, manifest.
+// finishJSON prints the JSON of lint for the last evaluation, with the field result. If manifest is not nil, the output also has the field
+// manifest.
 func (e *editRun) finishJSON(result string, manifest []byte) error {
 	var b bytes.Buffer
 	j := report.NewJSON(&b, true)
@@ -95,7 +97,8 @@ func (e *editRun) finishJSON(result string, manifest []byte) error {
 	return outputError(encoder.Encode(fields))
 }
 
-// verdict returns the action of the last evaluation, or ActionAllow if there was none because the edit changes nothing.
+// verdict returns the action of the last evaluation. Without an evaluation, for example because the edit changes nothing, it returns
+// ActionAllow.
 func (e *editRun) verdict() validate.Action {
 	if e.action == "" {
 		return validate.ActionAllow

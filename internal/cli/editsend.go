@@ -17,7 +17,7 @@ import (
 )
 
 // errNoReason means that the user set --force without a reason.
-var errNoReason = errors.New("--force needs a reason, which is recorded in the annotation and in logs")
+var errNoReason = errors.New("--force needs a reason, which the break-glass annotation and the guard's logs record")
 
 // editReport returns the result of evaluating an edit. from and to are the names of the versions in the output, and file is the name for the
 // positions of the findings. inText reports whether these positions count within the text of a section.
@@ -29,8 +29,8 @@ func editReport(from, to, file string, inText bool, v validate.Verdict) report.F
 	return result
 }
 
-// confirmWrite asks the user at the terminal, and returns true if the answer is yes. For any other answer it sets the exit status to
-// statusDenied. If skip is true, it returns true without a question. Without a terminal it returns an error.
+// confirmWrite asks the user at the terminal, and returns true if the answer is yes. For any other answer it prints a note and sets the
+// exit status to statusDenied. If skip is true, it returns true without a question. Without a terminal it returns an error.
 func (a *app) confirmWrite(question string, skip bool) (bool, error) {
 	if skip {
 		return true, nil
@@ -63,7 +63,7 @@ func breakGlass(cm *corev1.ConfigMap, reason string) error {
 		return nil
 	}
 	if strings.TrimSpace(cm.Annotations[validate.BreakGlassAnnotation]) == reason {
-		return fmt.Errorf("--force: the annotation %s of the live object already has this reason, and only a new reason overrides the guard", validate.BreakGlassAnnotation)
+		return fmt.Errorf("--force: the annotation %s of the live object already has this reason, and only a new reason overrides the guard; give another reason", validate.BreakGlassAnnotation)
 	}
 	metav1.SetMetaDataAnnotation(&cm.ObjectMeta, validate.BreakGlassAnnotation, reason)
 	return nil
@@ -74,9 +74,9 @@ func (a *app) noteBreakGlass() {
 	a.note("the annotation stays until you remove it: kubectl annotate configmap aws-auth -n kube-system %s-", validate.BreakGlassAnnotation)
 }
 
-// sendAWSAuth writes aws-auth and prints the warnings of the API server. It leaves out a warning that it printed before, such as for a dry run,
-// and one that repeats a finding that the user has seen. If the API server refuses the object, it prints the reason, sets the exit status to
-// statusDenied and returns true.
+// sendAWSAuth writes aws-auth, or with dry sends a dry run, and prints the warnings of the API server. It leaves out a warning that it
+// printed before, such as for a dry run, and a warning that repeats a finding in seen. If the API server, a webhook or a policy denies the
+// object (see deniedError), sendAWSAuth prints the reason, sets the exit status to statusDenied and returns true.
 func (a *app) sendAWSAuth(ctx context.Context, c *cluster, cm *corev1.ConfigMap, dry bool, seen []report.Finding) (refused bool, err error) {
 	warnings, err := c.writeAWSAuth(ctx, cm, dry)
 	for _, warning := range warnings {
@@ -96,8 +96,8 @@ func (a *app) sendAWSAuth(ctx context.Context, c *cluster, cm *corev1.ConfigMap,
 	return false, err
 }
 
-// requester returns the user that the API server sees in the requests of the client. It returns the zero Requester if the API server doesn't
-// answer; then only the webhook evaluates the rules about the requester.
+// requester returns the user that the API server sees in the requests of the client. If it can't find out the user, it returns the zero
+// Requester. Then only the webhook evaluates the rules about the requester.
 func (c *cluster) requester(ctx context.Context) validate.Requester {
 	ctx, cancel := c.withTimeout(ctx, requestTimeout)
 	defer cancel()

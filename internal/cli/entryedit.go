@@ -23,7 +23,8 @@ func newSectionEdits(v editedVersion) *sectionEdits {
 	return &sectionEdits{version: v, texts: make(map[awsauth.Section]string)}
 }
 
-// change replaces the text of a section by the result of an edit.
+// change replaces the collected text of a section by the result of an edit. If there is no collected text, it edits the text of the
+// version.
 func (s *sectionEdits) change(section awsauth.Section, change func(text string) (string, error)) error {
 	text, ok := s.texts[section]
 	if !ok {
@@ -31,7 +32,7 @@ func (s *sectionEdits) change(section awsauth.Section, change func(text string) 
 	}
 	text, err := change(text)
 	if err != nil {
-		return fmt.Errorf("changing %s of %s: %w; %s opens it in an editor", section, s.version.name, err, s.version.editCommand())
+		return fmt.Errorf("changing %s of %s: %w; to change the text in an editor, run %s", section, s.version.name, err, s.version.editCommand())
 	}
 	s.texts[section] = text
 	return nil
@@ -44,7 +45,7 @@ func (s *sectionEdits) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
-// entriesOf returns the elements of mapRoles and mapUsers for which match returns true.
+// entriesOf returns the elements of mapRoles and mapUsers for whose ARN match returns true, in their order.
 func entriesOf(m *awsauth.Map, match func(arn string) bool) []*awsauth.Entry {
 	var list []*awsauth.Entry
 	for _, section := range [][]awsauth.Entry{m.Roles, m.Users} {
@@ -57,8 +58,8 @@ func entriesOf(m *awsauth.Map, match func(arn string) bool) []*awsauth.Entry {
 	return list
 }
 
-// chosenEntry returns the entry of a principal that an edit changes: the entry that the authenticator uses, or the last one if it uses none
-// of them. inForce reports whether the authenticator uses the entry. chosenEntry returns nil if the principal has no entry.
+// chosenEntry returns the element of a principal that an edit changes: the last one that the authenticator uses, or the last one of all if
+// it uses none. inForce reports whether the authenticator uses the element. chosenEntry returns nil if the principal has no element.
 func chosenEntry(m *awsauth.Map, p principal) (chosen *awsauth.Entry, inForce bool) {
 	all := entriesOf(m, p.has)
 	for _, e := range slices.Backward(all) {
@@ -84,7 +85,7 @@ func (s *sectionEdits) replaceEntry(old *awsauth.Entry, e awsauth.Entry, p princ
 		}
 	}
 	if old.ARN != e.ARN {
-		s.note("%s had %s, but no caller has this ARN; it gets %s", old.Path(), old.ARN, e.ARN)
+		s.note("%s had %s, but no caller has this ARN; the entry gets %s", old.Path(), old.ARN, e.ARN)
 	}
 	others := slices.DeleteFunc(entriesOf(s.version.Load(), p.has), func(other *awsauth.Entry) bool {
 		return other.Section == old.Section && other.Index == old.Index
@@ -92,7 +93,8 @@ func (s *sectionEdits) replaceEntry(old *awsauth.Entry, e awsauth.Entry, p princ
 	return s.removeEntries(others, "%s is another entry of the principal, with the ARN %s; the edit removes it")
 }
 
-// removeEntries removes entries, and adds a note for each of them. note is the format of the notes for the path and the ARN of an entry.
+// removeEntries removes entries, which must be in the order of the version, and adds a note for each of them. note is the format of the
+// notes for the path and the ARN of an entry.
 func (s *sectionEdits) removeEntries(entries []*awsauth.Entry, note string) error {
 	for _, e := range entries {
 		s.note(note, e.Path(), e.ARN)
@@ -118,7 +120,7 @@ func accountsOf(d *awsauth.Document, id string) (indexes []int, exact bool) {
 	return indexes, exact
 }
 
-// removeAccounts removes elements of mapAccounts.
+// removeAccounts removes elements of mapAccounts. indexes must be in ascending order.
 func (s *sectionEdits) removeAccounts(indexes []int) error {
 	for _, i := range slices.Backward(indexes) {
 		if err := s.change(awsauth.MapAccounts, func(text string) (string, error) { return edit.Remove(text, awsauth.MapAccounts, i) }); err != nil {
@@ -140,18 +142,19 @@ func (s *sectionEdits) nodeRolesLost() []string {
 	return slices.Sorted(maps.Keys(lost))
 }
 
-// readable returns an error if the authenticator can't load one of the sections. An edit of one entry can't repair such a section.
+// readable returns an error if one of the sections can't be loaded: the authenticator can't decode it, or it is too expensive to evaluate.
+// An edit of one entry can't repair such a section.
 func (v editedVersion) readable(sections ...awsauth.Section) error {
 	m := v.Load()
 	for _, section := range sections {
 		if err := m.LoadError(section); err != nil {
-			return fmt.Errorf("the authenticator loads nothing from %s of %s: %w; repair it first with %s", section, v.name, err, v.repairCommands())
+			return fmt.Errorf("%s of %s can't be loaded: %w; repair the section first with %s", section, v.name, err, v.repairCommands())
 		}
 	}
 	return nil
 }
 
-// repairCommands returns the commands that can repair a version that the authenticator can't load.
+// repairCommands returns the commands that can repair a version with a section that can't be loaded.
 func (v editedVersion) repairCommands() string {
 	if v.run.options.file == "" {
 		return "kubectl awsauth fix or " + v.editCommand()
