@@ -22,11 +22,12 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// target is one of several clusters.
+// target is one of several clusters, or a region whose clusters can't be listed.
 type target struct {
 	name    string
 	account string // the AWS account of the cluster; empty if it is not known
-	// connect returns the flags with which the readers of one cluster read this one. It may call AWS.
+	// connect returns the cluster with the flags that choose it, so that the functions for one cluster can read it. connect may call AWS. It
+	// returns an error if the cluster can't be read.
 	connect func(ctx context.Context) (*targetCluster, error)
 }
 
@@ -44,7 +45,7 @@ type targetCluster struct {
 // close closes the connections to the API server.
 func (c *targetCluster) close() { utilnet.CloseIdleConnectionsFor(c.flags.chosen.http.Transport) }
 
-// targets returns the clusters that the flags choose.
+// targets returns the clusters that the flags choose. It returns an error if there are more than [fleet.MaxClusters].
 func (a *app) targets(ctx context.Context, f *fleetFlags, c *clusterFlags) (list []target, err error) {
 	if f.clusters != "" {
 		list, err = a.accountTargets(ctx, f, c)
@@ -52,13 +53,13 @@ func (a *app) targets(ctx context.Context, f *fleetFlags, c *clusterFlags) (list
 		list, err = contextTargets(f, c)
 	}
 	if err == nil && len(list) > fleet.MaxClusters {
-		err = fmt.Errorf("%d clusters are more than the limit of %d", len(list), fleet.MaxClusters)
+		err = fmt.Errorf("%d clusters are more than the limit of %d; choose fewer clusters", len(list), fleet.MaxClusters)
 	}
 	return list, err
 }
 
-// contextTargets returns the clusters of the contexts in f.contexts. For all contexts the first one is the current context, and the others
-// follow by name.
+// contextTargets returns the clusters of the contexts in f.contexts, each once. For all contexts the first one is the current context, and
+// the others follow by name. An unknown name is an error.
 func contextTargets(f *fleetFlags, c *clusterFlags) ([]target, error) {
 	raw, err := c.loader().RawConfig()
 	if err != nil {
@@ -72,7 +73,7 @@ func contextTargets(f *fleetFlags, c *clusterFlags) ([]target, error) {
 		names = nil
 		for _, name := range f.contexts {
 			if raw.Contexts[name] == nil {
-				return nil, fmt.Errorf("--contexts: the kubeconfig has no context %q; kubectl config get-contexts lists them", name)
+				return nil, fmt.Errorf("--contexts: the kubeconfig has no context %q; kubectl config get-contexts lists the contexts", name)
 			}
 			if !slices.Contains(names, name) {
 				names = append(names, name)
@@ -88,7 +89,8 @@ func contextTargets(f *fleetFlags, c *clusterFlags) ([]target, error) {
 	return list, nil
 }
 
-// contextTarget returns the cluster of a context. A fault of the context is an error of connect, so that it concerns only this cluster.
+// contextTarget returns the target for the cluster of a context. A fault of the context is an error of connect, so that it concerns only
+// this cluster.
 func contextTarget(name string, raw *clientcmdapi.Config, c *clusterFlags) target {
 	flags := *c
 	flags.overrides.CurrentContext = name
@@ -105,8 +107,8 @@ func contextTarget(name string, raw *clientcmdapi.Config, c *clusterFlags) targe
 	return t
 }
 
-// choose returns flags that choose the cluster of a client configuration. kind and name are the fields of chosenCluster. The API server
-// may send at most [fleet.MaxResponseBytes].
+// choose returns flags that choose the cluster of a client configuration. kind and name are the fields of chosenCluster. The API server may
+// send at most [fleet.MaxResponseBytes] in all responses together.
 func (c *clusterFlags) choose(kind, name string, config *rest.Config) (*targetCluster, error) {
 	config = rest.CopyConfig(config)
 	if config.ExecProvider != nil { // several plugins can't ask at the same terminal
@@ -129,14 +131,14 @@ type clusterResult[T any] struct {
 	state  fleet.State
 	errs   []error
 	notes  []string
-	status int
+	status int // the exit status that read set; statusOK if the state is unknown
 	// private reports whether clients outside the VPC can't reach the API server.
 	private bool
 }
 
-// readFleet calls read for each target, with an app that collects errors and notes. read may return an error, or print errors with app.fail
-// and return a value for the part that it can read. readFleet prints the errors and notes of all clusters, and sets the exit status to
-// statusUnknown if there are errors.
+// readFleet calls read for each target, several at the same time, with an app that collects errors and notes. read may return an error, or
+// report errors with app.fail and return a value for the part that it can read. readFleet prints the errors of all clusters, and the notes
+// of the clusters for which read returned no error. If there are errors, it sets the exit status to statusUnknown.
 func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFlags, read func(context.Context, *app, *targetCluster) (T, error)) ([]clusterResult[T], error) {
 	results, err := runFleet(ctx, a, f, "clusters", len(targets), func(ctx context.Context, i int) (r clusterResult[T], err error) {
 		r = clusterResult[T]{target: targets[i], state: fleet.StateOK}
@@ -174,8 +176,8 @@ func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFla
 	return list, nil
 }
 
-// runFleet calls [fleet.Run] with the limits of the flags, and shows the progress at a terminal. unit says what the n reads are for, in the
-// plural: clusters or regions.
+// runFleet calls [fleet.Run] with the limits of the flags, and shows the progress on standard error. unit says what the n reads are for, in
+// the plural: clusters or regions.
 func runFleet[T any](ctx context.Context, a *app, f *fleetFlags, unit string, n int, read func(context.Context, int) (T, error)) ([]fleet.Result[T], error) {
 	progress := newFleetProgress(a.stderr, unit, n)
 	defer progress.clear()
@@ -183,8 +185,8 @@ func runFleet[T any](ctx context.Context, a *app, f *fleetFlags, unit string, n 
 	return fleet.Run(ctx, n, o, read)
 }
 
-// explainTimeout adds the likely cause to the error of a cluster that gave no answer in time. private reports whether clients outside the
-// VPC can't reach the API server.
+// explainTimeout adds the next step for the user to the error of a cluster that gave no answer in time. It returns other errors unchanged.
+// private reports whether clients outside the VPC can't reach the API server.
 func explainTimeout(err error, private bool) error {
 	timeout, ok := errors.AsType[*fleet.TimeoutError](err)
 	if !ok {
@@ -200,8 +202,8 @@ func explainTimeout(err error, private bool) error {
 	return fmt.Errorf("%s%s (%w)", timeout.Summary(), hint, timeout.Err)
 }
 
-// reportClusters prints the errors of each cluster, and each note once with the number of its clusters. If there are errors, it sets the
-// exit status to statusUnknown.
+// reportClusters prints the errors of each cluster, and each note once: with the name of its cluster, with the number of its clusters, or
+// alone if all clusters have the note. If there are errors, it sets the exit status to statusUnknown.
 func reportClusters[T any](a *app, results []clusterResult[T]) {
 	clusters := make(map[string][]string)
 	var notes []string
@@ -233,7 +235,7 @@ func reportClusters[T any](a *app, results []clusterResult[T]) {
 	}
 }
 
-// summary prints a line about several clusters to standard error.
+// summary prints a line about all clusters of the run to standard error.
 func (a *app) summary(format string, args ...any) {
 	fmt.Fprintln(a.stderr, report.OneLine(fmt.Sprintf(format, args...)))
 }
@@ -247,8 +249,8 @@ func (r *clusterResult[T]) reasons() []string {
 	return list
 }
 
-// shortNames returns the part of each name after the last slash, or the names themselves if two of these parts are equal. The name of a
-// context is often the ARN of an EKS cluster.
+// shortNames returns the part of each name after the last slash, because the name of a context is often the ARN of an EKS cluster. If two
+// of these parts are equal, or if one is empty, it returns the names themselves.
 func shortNames(names []string) []string {
 	short := make([]string, len(names))
 	seen := make(map[string]bool)

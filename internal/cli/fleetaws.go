@@ -21,13 +21,13 @@ import (
 // fleetSession is the name of the sessions in which the program assumes the roles of --clusters. CloudTrail and audit logs show it.
 const fleetSession = "kubectl-awsauth"
 
-// accountRegion is a region of an account with clusters.
+// accountRegion is one of the regions of an account in the file of --clusters.
 type accountRegion struct {
 	config.ClusterAccount
 
 	region  string
-	options []eks.Option // the credentials for the account
-	err     error        // the credentials can't be configured
+	options []eks.Option // the credentials for the account; empty for those of the environment
+	err     error        // why the credentials can't be configured; nil if they can
 }
 
 // accountTargets returns the clusters of the accounts in the file of --clusters. A region whose clusters can't be listed is a target that
@@ -78,7 +78,8 @@ func (a *app) accountTargets(ctx context.Context, f *fleetFlags, c *clusterFlags
 	return targets, nil
 }
 
-// accountOptions returns the options with the credentials for an account. It doesn't call AWS.
+// accountOptions returns the options with the credentials for an account. An account without a role needs no options, because it uses the
+// credentials of the environment. accountOptions doesn't call AWS.
 func accountOptions(ctx context.Context, account *config.ClusterAccount) ([]eks.Option, error) {
 	if account.RoleARN == "" {
 		return nil, nil
@@ -87,14 +88,16 @@ func accountOptions(ctx context.Context, account *config.ClusterAccount) ([]eks.
 	return []eks.Option{assume}, err
 }
 
-// clusters returns the names of the clusters in the region.
+// clusters returns the names of the clusters in the region. If the file of --clusters names the clusters, it returns these names without
+// calling AWS. Otherwise it lists the clusters in EKS. For an account without a role it first checks that the credentials belong to the
+// account.
 func (r *accountRegion) clusters(ctx context.Context) ([]string, error) {
 	switch {
 	case r.err != nil:
 		return nil, r.err
 	case len(r.Clusters) > 0:
 		return r.Clusters, nil
-	case r.RoleARN == "": // the file has been checked: a role belongs to the account
+	case r.RoleARN == "": // config.ParseClusters has checked that a role belongs to the account
 		account, err := eks.CallerAccount(ctx, r.region, r.options...)
 		if err != nil {
 			return nil, err
@@ -106,7 +109,7 @@ func (r *accountRegion) clusters(ctx context.Context) ([]string, error) {
 	return eks.ListClusters(ctx, r.region, r.options...)
 }
 
-// otherAccountError means that the credentials belong to another account.
+// otherAccountError means that the credentials belong to another account than want.
 type otherAccountError struct{ account, want string }
 
 // Error implements error.
@@ -124,7 +127,7 @@ func (r *accountRegion) checkAccount(account string) error {
 
 func (r *accountRegion) name() string { return r.Account + "/" + r.region }
 
-// unknown returns a target for the clusters of the region, which can't be listed.
+// unknown returns a target for the region, whose clusters can't be listed. err is the reason.
 func (r *accountRegion) unknown(err error) target {
 	if _, ok := errors.AsType[*otherAccountError](err); !ok {
 		err = fmt.Errorf("listing the clusters: %w", r.explain(err))
@@ -132,17 +135,17 @@ func (r *accountRegion) unknown(err error) target {
 	return target{name: r.name(), account: r.Account, connect: func(context.Context) (*targetCluster, error) { return nil, err }}
 }
 
-// stsDenied is the error code with which STS denies a call. The code of EKS is AccessDeniedException.
+// stsDenied is the error code with which STS denies a call. EKS has another code, AccessDeniedException.
 const stsDenied = "AccessDenied"
 
-// explain adds the next step for the user to an error of AWS.
+// explain adds the next step for the user to an error of AWS, if it knows one.
 func (r *accountRegion) explain(err error) error {
 	call, ok := errors.AsType[*eks.CallError](err)
 	switch {
 	case errors.Is(err, eks.ErrNoSuchCluster) && len(r.Clusters) > 0 && len(r.Regions) > 1:
 		return fmt.Errorf("%w; the command reads the clusters of an account in each of its regions, so write one element of accounts for each region", err)
 	case ok && call.Err.Code == stsDenied && r.RoleARN != "":
-		trust := "; it may also need externalID"
+		trust := "; if the role needs an external id, set externalID"
 		if r.ExternalID != "" {
 			trust = " with the external id"
 		}
@@ -155,7 +158,7 @@ func (r *accountRegion) explain(err error) error {
 	return explainEKS(err, "")
 }
 
-// target returns a cluster of the region.
+// target returns the target for a cluster of the region.
 func (r *accountRegion) target(name string, c *clusterFlags) target {
 	full := r.name() + "/" + name
 	return target{name: full, account: r.Account, connect: func(ctx context.Context) (*targetCluster, error) {
@@ -213,14 +216,15 @@ func (c *clusterFlags) chooseEKS(name string, d *eks.Description, token string) 
 	return c.choose("cluster", name, restConfig)
 }
 
-// readEntriesOf reads the access entries of one of several clusters into s. It prints an error for each part that it can't read.
+// readEntriesOf reads the authentication mode and the access entries of one of several clusters into s. It reports an error for each part
+// that it can't read.
 func (a *app) readEntriesOf(ctx context.Context, c *targetCluster, s *accessSources) {
 	s.entriesName = eksPrefix + c.eksName
 	cluster, listed, errs := c.eks.Inspect(ctx)
 	a.useEntries(s, c.eksName, cluster, listed, errs)
 }
 
-// useEntries sets the access entries of s to the result of [eks.Client.Inspect], and prints its errors.
+// useEntries sets the fields of s for access entries to the result of [eks.Client.Inspect], and reports its errors.
 func (a *app) useEntries(s *accessSources, clusterName string, cluster *access.Cluster, listed bool, errs []error) {
 	s.cluster = cluster
 	s.entriesUnread = cluster == nil || cluster.Mode == "" || !listed

@@ -149,7 +149,7 @@ func TestClustersFileReportsUnknownAccounts(t *testing.T) {
 	}{
 		{`{account: "111122223333", regions: [eu-west-1]}`, ""},
 		{`{account: "222233334444", roleARN: ` + reader + `, externalID: "4711", regions: [eu-west-1]}`, "222233334444/eu-west-1/prod: unknown: the credentials are for the account 111122223333; set roleARN for the account 222233334444\n"},
-		{`{account: "222233334444", roleARN: ` + reader + `, regions: [eu-west-1]}`, "222233334444/eu-west-1: unknown: listing the clusters: cannot assume the role " + reader + "; your credentials need the permission sts:AssumeRole, and the role must trust them; it may also need externalID ("},
+		{`{account: "222233334444", roleARN: ` + reader + `, regions: [eu-west-1]}`, "222233334444/eu-west-1: unknown: listing the clusters: cannot assume the role " + reader + "; your credentials need the permission sts:AssumeRole, and the role must trust them; if the role needs an external id, set externalID ("},
 		{`{account: "222233334444", roleARN: ` + reader + `, externalID: x, regions: [eu-west-1]}`, "222233334444/eu-west-1: unknown: listing the clusters: cannot assume the role " + reader + "; your credentials need the permission sts:AssumeRole, and the role must trust them with the external id ("},
 		{`{account: "222233334444", regions: [eu-west-1]}`, "222233334444/eu-west-1: unknown: the credentials are for the account 111122223333; set roleARN for the account 222233334444\n"},
 	} {

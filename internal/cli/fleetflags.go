@@ -52,10 +52,10 @@ func (f *fleetFlags) addTo(cmd *cobra.Command, c *clusterFlags) {
 // used reports whether the user chose several clusters.
 func (f *fleetFlags) used() bool { return len(f.contexts) > 0 || f.clusters != "" }
 
-// fleetKubectlFlags are kubectl's flags that have an effect on each of several clusters.
+// fleetKubectlFlags are kubectl's flags that can be used for several clusters. Only --contexts accepts --kubeconfig.
 var fleetKubectlFlags = append([]string{"kubeconfig", "namespace", "request-timeout", "disable-compression", "proxy-url"}, impersonation...)
 
-// check validates the flags. others are the flags of the command that it can't use for several clusters.
+// check checks the flags. others are further flags that the command can't use for several clusters.
 func (f *fleetFlags) check(cmd *cobra.Command, c *clusterFlags, format *outputFormat, others ...string) error {
 	if !f.used() {
 		if format.value == formatOpenMetrics {
@@ -63,7 +63,7 @@ func (f *fleetFlags) check(cmd *cobra.Command, c *clusterFlags, format *outputFo
 		}
 		for _, flag := range []string{"contexts", "clusters", "baseline", "concurrency", "cluster-timeout"} {
 			if cmd.Flags().Changed(flag) {
-				return fmt.Errorf("--%s needs the names of clusters: set --contexts or --clusters", flag)
+				return fmt.Errorf("--%s needs several clusters: set --contexts or --clusters", flag)
 			}
 		}
 		return nil
@@ -75,7 +75,7 @@ func (f *fleetFlags) check(cmd *cobra.Command, c *clusterFlags, format *outputFo
 	var err error
 	c.flags.VisitAll(func(flag *pflag.Flag) {
 		if flag.Changed && err == nil && (!slices.Contains(fleetKubectlFlags, flag.Name) || flag.Name == "kubeconfig" && f.clusters != "") {
-			err = fmt.Errorf("--%s selects one cluster; use it without %s", flag.Name, many)
+			err = fmt.Errorf("--%s can't be used with %s", flag.Name, many)
 		}
 	})
 	for _, flag := range others {

@@ -79,13 +79,13 @@ func TestManyClustersAreReadWithinLimits(t *testing.T) {
 func TestFlagsForManyClustersAreChecked(t *testing.T) {
 	kubeconfig := manyClusters(t)
 	for args, want := range map[string]string{
-		"get --contexts a,nowhere":                 `--contexts: the kubeconfig has no context "nowhere"; kubectl config get-contexts lists them`,
+		"get --contexts a,nowhere":                 `--contexts: the kubeconfig has no context "nowhere"; kubectl config get-contexts lists the contexts`,
 		"get --contexts all,a":                     "--contexts all includes every context; leave out the other names",
 		"get --contexts a,":                        "--contexts has an empty name",
 		"get --contexts a --clusters f":            "--contexts and --clusters exclude each other",
-		"get --contexts a --context b":             "--context selects one cluster; use it without --contexts",
-		"lint --contexts a --server https://x":     "--server selects one cluster; use it without --contexts",
-		"lint --clusters f":                        "--kubeconfig selects one cluster; use it without --clusters",
+		"get --contexts a --context b":             "--context can't be used with --contexts",
+		"lint --contexts a --server https://x":     "--server can't be used with --contexts",
+		"lint --clusters f":                        "--kubeconfig can't be used with --clusters",
 		"get --contexts a --cluster-name b":        "--cluster-name can't be used with --contexts",
 		"lint --contexts a --old f":                "--old can't be used with --contexts",
 		"lint f --contexts a":                      "lint checks either a FILE, or the clusters of --contexts or --clusters",
@@ -93,7 +93,7 @@ func TestFlagsForManyClustersAreChecked(t *testing.T) {
 		"get --contexts a --concurrency 0":         "--concurrency must be between 1 and 100",
 		"get --contexts a --concurrency 101":       "--concurrency must be between 1 and 100",
 		"get --contexts a --cluster-timeout 0s":    "--cluster-timeout must be a time such as 10s or 1m",
-		"lint --baseline f":                        "--baseline needs the names of clusters: set --contexts or --clusters",
+		"lint --baseline f":                        "--baseline needs several clusters: set --contexts or --clusters",
 		"lint -o openmetrics":                      "-o openmetrics needs several clusters: set --contexts or --clusters",
 		"get --contexts a --baseline testdata/nil": "reading the baseline: open testdata/nil: no such file or directory",
 	} {
