@@ -15,8 +15,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// lintDiscovered lints a file that lint found in a folder or by a pattern. Such a file may be unrelated to aws-auth. A syntax error in the
-// file counts as an error of lint only if the file seems to contain an aws-auth.
+// lintDiscovered lints a file that lint found in a folder or by a pattern. Such a file may concern neither aws-auth nor access entries.
+// Then the result has no findings. A syntax error in the file counts as an error of lint only if the file seems to contain an aws-auth.
+// lintDiscovered skips a template of a chart, and a template that does not parse. If such a template names an aws-auth, the result has a
+// note.
 func (l *lintRun) lintDiscovered(label string, src []byte) fileResult {
 	nothing := fileResult{File: report.File{Name: label}}
 	text := withoutNULs(src)
@@ -69,14 +71,15 @@ func withoutNULs(src []byte) []byte {
 	return bytes.ReplaceAll(src, []byte{0}, nil)
 }
 
-// fileNamesAWSAuth reports whether a part of a file names an aws-auth, see [extract.Names]. It reads 1 MiB at a time, so the file can have any size.
+// fileNamesAWSAuth reports whether a file names an aws-auth; see [extract.Names]. It reads the file in blocks of 1 MiB, so the file can
+// have any size.
 func fileNamesAWSAuth(name string) (bool, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	const keep = 1 << 10 // the overlap of two blocks; longer than the field that extract.Names finds
+	const keep = 1 << 10 // the overlap of two blocks; longer than the field that extract.Names finds usually is
 	buffer := make([]byte, 1<<20)
 	kept := 0
 	for {
@@ -95,7 +98,8 @@ func fileNamesAWSAuth(name string) (bool, error) {
 	}
 }
 
-// enclosingChart returns the folder of the Helm chart that has this file among its templates. It returns "" if there is no such chart.
+// enclosingChart returns the folder of the Helm chart that has this file among its templates. It looks only at the folders in name, and
+// returns "" if none of them is the folder templates of a chart.
 func enclosingChart(name string) string {
 	for dir := filepath.Dir(name); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if filepath.Base(dir) != "templates" {

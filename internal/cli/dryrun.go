@@ -28,7 +28,7 @@ func (d *dryRunFlag) addTo(cmd *cobra.Command, help string) {
 	completeFlag(cmd, "dry-run", d.values...)
 }
 
-// is reports whether the user set the value.
+// is reports whether the user set the flag to the value.
 func (d *dryRunFlag) is(value string) bool { return d.value == value }
 
 // String returns the value.

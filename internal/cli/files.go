@@ -14,11 +14,11 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/kustomize"
 )
 
-// source is a file, standard input, or a folder with a Kustomization.
+// source is a file, standard input, or a folder with a Kustomization. If err is set, it is a file, folder or pattern that can't be read.
 type source struct {
 	name string
-	// discovered reports whether lint found the file in a folder or by a pattern. The user did not name such a file, and it may be
-	// unrelated to aws-auth.
+	// discovered reports whether lint found the file in a folder or by a pattern. The user did not name such a file, and the file may be
+	// unrelated to aws-auth. The Kustomization of a folder that the user named does not count as discovered.
 	discovered bool
 	err        error // why the source can't be read; nil if it can
 	// built is the result of the build of the Kustomization in a folder. It is nil for a file.
@@ -28,13 +28,13 @@ type source struct {
 // manifestExtensions are the extensions of the files that lint reads as manifests in a folder.
 var manifestExtensions = []string{".yaml", ".yml", ".json"}
 
-// templateExtensions are the extensions of files from which other tools generate manifests. In a folder, lint only searches these files
-// for an aws-auth, and prints a note if it finds one.
+// templateExtensions are the extensions of files from which other tools generate manifests. In a folder, lint prints a note if such a file
+// names an aws-auth that lint can't evaluate before the other tool has run.
 var templateExtensions = []string{".tf", ".tofu", ".tpl", ".tftpl", ".tmpl"}
 
-// expandArgs returns the sources for the arguments, in the order of the arguments. For a folder it returns the files that lint reads in
-// the folder. For a pattern that the shell did not expand, it returns the files that match. For the files of a Kustomization, it returns
-// the build of the folder.
+// expandArgs returns the sources for the arguments, in the order of the arguments and without duplicates. For a folder it returns the files
+// that lint reads in the folder. For a pattern that the shell did not expand, it returns the files that match. For the files of a
+// Kustomization, it returns the build of the folder.
 func expandArgs(args []string) []source {
 	var list sources
 	for _, arg := range args {
@@ -53,7 +53,7 @@ func expandArgs(args []string) []source {
 	return withBuilds(list.list)
 }
 
-// sources is a list of files without duplicates.
+// sources is a list of sources without duplicates.
 type sources struct {
 	list []source
 	at   map[string]int // index in list by absolute path
@@ -131,8 +131,9 @@ func isFile(name string, entry fs.DirEntry) bool {
 	return err != nil || info.Mode().IsRegular()
 }
 
-// matchPattern lists the files that match a pattern, sorted by name. ** matches any number of folders. Wildcards match no hidden files
-// and folders, and no node_modules unless the pattern names node_modules. If no file matches, the result is a source with an error.
+// matchPattern lists the files that match a pattern, sorted by name. ** matches any number of folders. Wildcards match no hidden files and
+// folders. If the pattern doesn't name node_modules, matchPattern leaves out the files in such a folder. If no file matches, or if a folder
+// can't be read, the result is a source with an error.
 func matchPattern(pattern string) []source {
 	names, err := doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly(), doublestar.WithNoHidden(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
 	names = slices.DeleteFunc(names, func(name string) bool {

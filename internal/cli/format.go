@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The output formats.
+// Output formats. The files of get and history have further ones.
 const (
 	formatText     = "text"
 	formatJSON     = "json"
@@ -57,8 +57,8 @@ func (f *outputFormat) addFlag(cmd *cobra.Command) {
 	completeFlag(cmd, "output", f.allowed...)
 }
 
-// printable is the result of a command. It can write itself as text and JSON. A result with the method Markdown can
-// also write Markdown.
+// printable is the result of a command. It can write itself as text and JSON. A result with the method Markdown can also write itself as
+// Markdown.
 type printable interface {
 	Text(io.Writer) error
 	JSON(io.Writer) error
