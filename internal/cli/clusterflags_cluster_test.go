@@ -391,7 +391,7 @@ func TestNamespaceFlag(t *testing.T) {
 		good, bad, message := []string{"-n", "kube-system"}, []string{"-n", "team"}, "aws-auth is always in the namespace kube-system"
 		switch command {
 		case "get":
-			good, bad, message = []string{"--can", "get pods", "-n", "team"}, []string{"-n", "team"}, "-n and --subresource belong to the request of --can"
+			good, bad, message = []string{"--can", "get pods", "-n", "team"}, []string{"-n", "team"}, "-n and --subresource describe the request of --can; add --can"
 		case "whoami", "doctor": // every namespace is allowed
 			good, bad, message = []string{"-n", "team"}, []string{"-n", "team", "surplus"}, "unknown command"
 		case "history", "history show", "rollback":

@@ -56,44 +56,49 @@ func (a *app) getCommand() *cobra.Command {
 		Long: `List who can log in to the cluster, as which user and with which rights.
 
 The list has a row for each access entry of EKS, each element of mapRoles and mapUsers, and each account
-of mapAccounts. PRINCIPAL selects the rows of a principal; it is the ARN of a role, user or session.
+of mapAccounts. PRINCIPAL selects the rows of a principal; it is the ARN of a role, user or session, or an
+account of mapAccounts.
 
 Without a file, get reads aws-auth and RBAC of the current context, and with --cluster-name the access
-entries from EKS. With -f, --entries or --rbac it reads only these files. The columns are:
+entries from EKS. With -f, --entries or --rbac it reads these files, and nothing from the cluster of the
+context. The columns are:
   SOURCE    accessEntry, mapRoles, mapUsers or mapAccounts
   USERNAME  the username in Kubernetes, with its templates
   GROUPS    the groups in Kubernetes; every user is in system:authenticated, too
   POLICIES  the EKS access policies, each with its namespaces unless it applies in the whole cluster
   ACCESS    the rights that the row gives:
-            admin             everything: system:masters, AmazonEKSClusterAdminPolicy, or * on * by RBAC
+            admin             everything: system:masters, AmazonEKSClusterAdminPolicy for the whole cluster, or
+                              * on * by RBAC
             can become admin  RBAC allows to escalate, bind, impersonate, make tokens or write aws-auth, or
                               AmazonEKSClusterAdminPolicy applies in kube-system
             node              logs in as a node
             ROLE …            the roles that RBAC binds, without those of all authenticated users
-            none              no role is bound
-            unknown           a part of the cluster can't be read
+            none              RBAC binds no role, except those of all authenticated users
+            unknown           a part of the cluster can't be read, or a file lacks it
             -                 RBAC was not read or binds no role beside the policies, or the row has no effect
   STATE     ok            callers log in by this row
             shadowed      another row of the principal applies
-            neverMatches  no caller has this ARN
+            neverMatches  no caller matches this row
             dropped       the authenticator doesn't load the element
-            stale         the principal was deleted; only with --iam
+            stale         the principal was deleted, and may have been created again; only with --iam
             ignored       the authentication mode excludes the source
-            unknown       a part of the cluster can't be read
+            unknown       a part of the cluster can't be read, or IAM gave no answer
 -o wide adds the paths to admin, the place, and the reason for the state.
 
 The EKS cluster is --cluster-name, as in the AWS CLI, because --cluster is kubectl's name for a cluster of
-the kubeconfig. get needs eks:DescribeCluster, eks:ListAccessEntries, eks:DescribeAccessEntry and
-eks:ListAssociatedAccessPolicies, and in the cluster get on aws-auth and list on the four resources of RBAC.
+the kubeconfig. To read EKS, get needs eks:DescribeCluster, eks:ListAccessEntries, eks:DescribeAccessEntry and
+eks:ListAssociatedAccessPolicies. In the cluster get needs the verb get on aws-auth, and list on the four
+resources of RBAC.
 If a permission is missing, get names it, shows the rest, and the exit status is 2.
 
 ` + fleetHelp + `
 get then compares the access of each principal. The principals whose access differs between clusters come first.
-DIFFERS IN names the clusters in which the access is not that of most clusters. Clusters with equal access share a column.
+DIFFERS IN names the clusters in which the access is not that of most clusters, or their number if there are more than
+3. Clusters with equal access share a column.
 If there are more than 8 columns, and with -o wide, get prints one row for each access of a principal, with its clusters.
-If the clusters are in several AWS accounts, ACCOUNT in a principal stands for the account of the cluster. With
---clusters, get also reads the access entries. With --contexts, it doesn't. With --baseline, get shows the principals
-that gained access, such as a group or a role.
+If the clusters are in several AWS accounts, ACCOUNT in a principal stands for the account of the cluster, and SUFFIX
+for the random suffix of a role of IAM Identity Center. With --clusters, get also reads the access entries. With
+--contexts, it doesn't. With --baseline, get shows only the principals that gained access, such as a group or a role.
 
 Exit status: 0 success, 1 a PRINCIPAL can't log in (to any of several clusters), isn't selected by the flags, or with
 --baseline a selected principal gained access, 2 an error, or a part of the cluster can't be read, 3 one of several
@@ -145,7 +150,7 @@ clusters, or a part of it, can't be read.`,
 
 var modes = []string{string(access.ModeConfigMap), string(access.ModeAPIAndConfigMap), string(access.ModeAPI)}
 
-// offline reports whether get reads only files, and not the cluster.
+// offline reports whether get reads aws-auth and RBAC from files, and makes no request to the API server. It may still read EKS and IAM.
 func (o *getOptions) offline() bool { return o.file != "" || o.entries != "" || o.rbac != "" }
 
 // check validates and parses the arguments and flags.
@@ -153,12 +158,12 @@ func (o *getOptions) check(cmd *cobra.Command, args []string) error {
 	if err := o.fleet.check(cmd, &o.cluster, &o.format, "filename", "entries", "rbac", "mode", "cluster-name", "region", "iam", "sort-by"); err != nil {
 		return err
 	}
-	if verb := strings.Fields(o.can); len(verb) == 1 && len(args) > 0 { // kubectl auth can-i takes two arguments
+	if verb := strings.Fields(o.can); len(verb) == 1 && len(args) > 0 { // --can get pods, without quotes, as for kubectl auth can-i
 		o.can, args = verb[0]+" "+args[0], args[1:]
 	}
 	for _, arg := range args {
 		if _, err := awsauth.ParseARN(arg); err != nil && !awsauth.IsAccountID(arg) {
-			return fmt.Errorf("PRINCIPAL %w; write an ARN as aws sts get-caller-identity prints it", err)
+			return fmt.Errorf("PRINCIPAL %w; write an ARN as aws sts get-caller-identity prints it, or an account id of 12 digits", err)
 		}
 	}
 	o.principals = args
@@ -175,7 +180,7 @@ func (o *getOptions) check(cmd *cobra.Command, args []string) error {
 	}
 	switch {
 	case fromStdin > 1:
-		return errors.New("standard input can be read only once")
+		return errOneStdin
 	case o.mode != "" && !slices.Contains(modes, o.mode):
 		return fmt.Errorf("--mode %q is not an authentication mode: must be %s", o.mode, strings.Join(modes, ", "))
 	case o.clusterName != "" && (o.entries != "" || o.mode != ""):
@@ -187,7 +192,7 @@ func (o *getOptions) check(cmd *cobra.Command, args []string) error {
 	case o.region != "" && o.clusterName == "":
 		return errors.New("--region needs --cluster-name")
 	case (o.namespace != "" || o.subresource != "") && o.can == "":
-		return errors.New("-n and --subresource belong to the request of --can")
+		return errors.New("-n and --subresource describe the request of --can; add --can")
 	}
 	return o.checkSelection()
 }
@@ -213,13 +218,13 @@ func (o *getOptions) checkSelection() (err error) {
 	}
 	for _, r := range o.match.Requirements() {
 		if !slices.Contains(selectorFields, r.Field) {
-			return fmt.Errorf("--field-selector: there is no field %q; there are %s", r.Field, strings.Join(selectorFields, ", "))
+			return fmt.Errorf("--field-selector: there is no field %q; the fields are %s", r.Field, strings.Join(selectorFields, ", "))
 		}
 	}
 	// kubectl get --sort-by takes a JSONPath, such as .principal or {.principal}.
 	o.column = strings.TrimPrefix(strings.TrimSuffix(strings.TrimPrefix(o.sortBy, "{"), "}"), ".")
 	if o.sortBy != "" && !slices.Contains(rowFields, o.column) {
-		return fmt.Errorf("--sort-by: there is no field %q; there are %s", o.sortBy, strings.Join(rowFields, ", "))
+		return fmt.Errorf("--sort-by: there is no field %q; the fields are %s", o.sortBy, strings.Join(rowFields, ", "))
 	}
 	return nil
 }
@@ -241,8 +246,9 @@ func (a *app) get(ctx context.Context, o *getOptions) error {
 	return outputError(o.write(a.stdout, rows, s.policy != nil))
 }
 
-// ofPrincipals returns the rows of the principals that the user named. If a principal can't log in, or if the flags select no row by
-// which it logs in, ofPrincipals sets the exit status to statusDenied. An exit status that is already statusFailed stays.
+// ofPrincipals returns the rows of the principals that the user named, and the rows of sources that can't be read. If no row in force has a
+// principal, it also returns the row of mapAccounts with the account of the principal. If a principal can't log in, or if the flags select
+// no row by which it logs in, ofPrincipals sets the exit status to statusDenied. An exit status that is already statusFailed stays.
 func (a *app) ofPrincipals(rows []row, o *getOptions) []row {
 	chosen := make([]bool, len(rows))
 	for _, arg := range o.principals {

@@ -14,7 +14,7 @@ import (
 // items of their access; see accessItems.
 type getBaseline map[string]map[string]map[string]bool
 
-// readGetBaseline reads the file of --baseline. It returns nil if there is no file.
+// readGetBaseline reads the file of --baseline. It returns nil if file is empty, because the user did not set the flag.
 func readGetBaseline(file string) (getBaseline, error) {
 	if file == "" {
 		return nil, nil
@@ -37,7 +37,8 @@ func readGetBaseline(file string) (getBaseline, error) {
 	return b, nil
 }
 
-// accessOf returns the items of access that the rows of a cluster give, by the keys of principals.
+// accessOf returns the items of access that the rows of a cluster give, by the keys of principals. It leaves out rows by which no caller
+// logs in.
 func accessOf(rows []row) map[string]map[string]bool {
 	known := make(map[string]map[string]bool)
 	for i := range rows {
@@ -56,7 +57,8 @@ func accessOf(rows []row) map[string]map[string]bool {
 	return known
 }
 
-// accessItems returns the parts of the access that a row gives, as texts. It uses only fields of the JSON output.
+// accessItems returns the parts of the access that a row gives, as texts. It uses only fields of the JSON output, because the rows of a
+// baseline have no others.
 func (r *row) accessItems() []string {
 	items := []string{fmt.Sprintf("username %q", r.Username)}
 	for _, group := range r.Groups {
@@ -90,8 +92,8 @@ func (r *row) accessItems() []string {
 	return items
 }
 
-// The texts of items that include others: adminItem includes every item with one of the prefixes, and an item for the whole cluster includes
-// the same item with inNamespace and a namespace.
+// The parts of the texts by which gains recognizes that an item includes another one: adminItem includes every item with one of the
+// prefixes, and an item for the whole cluster includes the same item with inNamespace and a namespace.
 const (
 	adminItem    = "admin"
 	pathPrefix   = "path to admin "
@@ -100,7 +102,7 @@ const (
 	inNamespace  = "\x00"
 )
 
-// gains reports whether a principal has an item of access that its access before doesn't include.
+// gains reports whether now has an item of access that no item of before includes. Both hold the access of one principal.
 func gains(before, now map[string]bool) bool {
 	for item := range now {
 		whole, _, _ := strings.Cut(item, inNamespace)
@@ -114,7 +116,8 @@ func gains(before, now map[string]bool) bool {
 }
 
 // compare compares the clusters with the baseline. gained has the keys of the rows in m of principals with an access that they lack in the
-// baseline. lost is the number of principals, in all clusters together, that gained nothing and lack an access of the baseline.
+// baseline. lost counts the principals that lack an access of the baseline in a cluster and gained nothing there. A principal counts once
+// for each such cluster. lost leaves out clusters that were not read as a whole.
 func (b getBaseline) compare(m *fleet.Matrix, results []clusterResult[clusterRows]) (gained map[string]bool, lost int) {
 	gained = make(map[string]bool)
 	for i, r := range results {

@@ -11,8 +11,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/eks"
 )
 
-// eksTimeout limits the time for all calls of EKS in a command. Eight concurrent calls of about 100 ms each read thousands of access
-// entries in a minute.
+// eksTimeout limits the time in which a command reads one EKS cluster. Eight concurrent calls of about 100 ms each read thousands of access
+// entries in a minute. For several clusters, --cluster-timeout applies instead.
 const eksTimeout = time.Minute
 
 // eksPrefix begins the place of access entries from EKS in the output. The name of the cluster follows.
@@ -33,8 +33,9 @@ func (a *app) readEKS(ctx context.Context, o *getOptions, s *accessSources) {
 	a.useEntries(s, o.clusterName, cluster, listed, errs)
 }
 
-// newEKSReader returns a client for a cluster, and the authentication mode and the access entries of the cluster. ca are the CA certificates
-// of the kubeconfig context in PEM, or nil. If ca differs from the CA of the EKS cluster, newEKSReader returns an error.
+// newEKSReader returns a client for a cluster, and the authentication mode and the access entries of the cluster. It returns an error if it
+// can't read them. ca holds the CA certificates of the kubeconfig context in PEM. If ca is not nil and has no certificate of the CA of the
+// EKS cluster, newEKSReader also returns an error.
 func newEKSReader(ctx context.Context, clusterName, region string, ca []byte) (*eks.Client, *access.Cluster, error) {
 	client, err := eks.New(ctx, clusterName, region, ca)
 	if err != nil {
@@ -52,7 +53,8 @@ func readEKSError(err error, clusterName string) error {
 	return fmt.Errorf("reading the access entries of %s%s: %w", eksPrefix, clusterName, explainEKS(err, clusterName))
 }
 
-// explainEKS adds the next step for the user to an error of the EKS API.
+// explainEKS adds the next step for the user to an error of AWS or of its configuration, if the step is known. The error about a missing
+// permission names the cluster.
 func explainEKS(err error, clusterName string) error {
 	call, ok := errors.AsType[*eks.CallError](err)
 	failed, _ := errors.AsType[*awsapi.Error](err) // of EKS or STS

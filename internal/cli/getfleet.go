@@ -64,7 +64,8 @@ func (a *app) getFleet(ctx context.Context, o *getOptions) error {
 // raise sets the exit status if no higher one is set.
 func (a *app) raise(status int) { a.status = max(a.status, status) }
 
-// getRows returns the rows of one of several clusters that the flags select.
+// getRows returns the rows of one of several clusters, and the keys of the rows that the flags select. It returns an error if it can read
+// neither aws-auth nor the access entries.
 func (a *app) getRows(ctx context.Context, all *getOptions, c *targetCluster) (clusterRows, error) {
 	o := *all
 	o.cluster, o.target = c.flags, c
@@ -90,7 +91,7 @@ func (a *app) getRows(ctx context.Context, all *getOptions, c *targetCluster) (c
 	return clusterRows{rows, keys, slices.ContainsFunc(rows, unread)}, nil
 }
 
-// firstError returns the first collected error. It adds the number of the others.
+// firstError returns the first collected error, or nil if there is none. If there are several, it adds the number of the others.
 func (a *app) firstError() error {
 	errs := a.collected.errs
 	if len(errs) < 2 {

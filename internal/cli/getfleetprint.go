@@ -14,8 +14,8 @@ import (
 // formatOpenMetrics is the format for Prometheus. Only commands that read several clusters have it.
 const formatOpenMetrics = "openmetrics"
 
-// maxColumns is the highest number of columns of the matrix. With more columns its lines are too long to read, so get lists the clusters of
-// each access instead.
+// maxColumns is the highest number of columns for clusters in the matrix. With more columns the lines are too long to read, so get lists
+// the clusters of each access instead.
 const maxColumns = 8
 
 // fleetAccess is the JSON output of get for several clusters.
@@ -40,7 +40,7 @@ type fleetPrincipal struct {
 	Access    []fleetAccessOfSome `json:"access"`
 }
 
-// fleetAccessOfSome is the access of a principal in some clusters.
+// fleetAccessOfSome is one access of a principal, and the clusters in which the principal has it.
 type fleetAccessOfSome struct {
 	fleet.Cell
 
@@ -84,7 +84,7 @@ func newFleetAccess(m *fleet.Matrix, results []clusterResult[clusterRows]) fleet
 	return all
 }
 
-// clusterNames returns the names of clusters.
+// clusterNames returns the names of the clusters with these indexes.
 func clusterNames(m *fleet.Matrix, indexes []int) []string {
 	list := make([]string, len(indexes))
 	for i, index := range indexes {
@@ -93,12 +93,13 @@ func clusterNames(m *fleet.Matrix, indexes []int) []string {
 	return list
 }
 
-// accessGauges counts the principals with access in each cluster by the kind of their access. It leaves out a cluster that was not read as a
-// whole.
+// accessGauges returns the metrics of get: which clusters were read as a whole, the number of principals with access in each cluster by the
+// kind of their access, and the number of principals whose access in the cluster differs from that in most clusters. The two numbers leave
+// out a cluster that was not read as a whole.
 func accessGauges(m *fleet.Matrix) []fleet.Gauge {
 	principals := fleet.Gauge{Name: "awsauth_guard_fleet_principals", Help: "Principals that can log in to the cluster."}
 	odd := fleet.Gauge{Name: "awsauth_guard_fleet_odd_principals", Help: "Principals whose access in the cluster differs from their access in most clusters."}
-	differ := make([]int, len(m.Clusters)) // the principals whose access is odd in each cluster
+	differ := make([]int, len(m.Clusters)) // for each cluster, the number of principals whose access differs there
 	for _, r := range m.Rows {
 		for _, i := range r.Odd {
 			differ[i]++
@@ -140,8 +141,8 @@ func kindOf(g fleet.Grant) string {
 	return kindOther
 }
 
-// writeMatrix writes a table with a line for each principal and a column for each group of clusters with the same access. Below the table it
-// lists the clusters of each group.
+// writeMatrix writes a table with a line for each principal and a column for each group of clusters with the same access. Below the table
+// it lists the clusters of each group that has several. With --no-headers it omits this list.
 func (o *getOptions) writeMatrix(w io.Writer, m *fleet.Matrix, columns [][]int) error {
 	names := make([]string, len(m.Clusters))
 	for i, c := range m.Clusters {
@@ -185,10 +186,10 @@ func writeCells(w io.Writer, cells []string) {
 	fmt.Fprintln(w, strings.Join(cells, "\t"))
 }
 
-// maxNames is the number of clusters that a cell names.
+// maxNames is the highest number of clusters that a cell names. With -o wide, the column CLUSTERS names all of them.
 const maxNames = 3
 
-// oddNames names the clusters in which the access of a principal differs, or returns their number.
+// oddNames names the clusters in which the access of a principal differs. If there are more than maxNames, it returns only their number.
 func oddNames(r *fleet.Row, names []string) string {
 	if len(r.Odd) > maxNames {
 		return fmt.Sprintf("%d clusters", len(r.Odd))
@@ -201,7 +202,7 @@ func oddNames(r *fleet.Row, names []string) string {
 }
 
 // cellTexts returns the text for the access of a principal in each cluster. If different accesses have the same short text, their groups
-// and usernames follow.
+// follow. If the texts are then still equal, the usernames follow, too.
 func cellTexts(r *fleet.Row, clusters int) []string {
 	forms := []func(*fleet.Cell) string{
 		func(c *fleet.Cell) string { return c.Access },
@@ -270,7 +271,7 @@ func (o *getOptions) writeAccesses(w io.Writer, m *fleet.Matrix) error {
 	return t.Flush()
 }
 
-// someClusters returns the number of clusters and the names of the first ones, or all names.
+// someClusters returns the number of clusters, and the names of the first maxNames. If allNames is true, it returns all names.
 func someClusters(names []string, allNames bool) string {
 	text := fmt.Sprintf("%d: ", len(names))
 	if len(names) > maxNames && !allNames {

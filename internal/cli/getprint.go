@@ -11,7 +11,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// write writes the rows in the format that the flags select. withRBAC reports whether the roles and bindings of RBAC are known.
+// write writes the rows in the format that the flags select. withRBAC reports whether get has read RBAC, or a part of it.
 func (o *getOptions) write(w io.Writer, rows []row, withRBAC bool) error {
 	switch o.format.value {
 	case formatJSON, formatYAML:
@@ -111,7 +111,8 @@ func (r *row) policyNames() []string {
 	return list
 }
 
-// accessText returns the text for the column ACCESS. withRBAC reports whether the roles and bindings of RBAC are known.
+// accessText returns the text for the column ACCESS. It returns "" if the row has no effect, if RBAC was not read, or if RBAC binds no role
+// beside the access policies, which have a column of their own. withRBAC reports whether get has read RBAC, or a part of it.
 func (r *row) accessText(withRBAC bool) string {
 	var roles []string
 	named := make(map[string]bool)

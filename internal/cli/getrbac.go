@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// rbacPage is the number of objects that one request lists. kubectl get uses the same number.
+	// rbacPage is the highest number of objects in a response to a request that lists them. kubectl get uses the same number.
 	rbacPage = "500"
 	// maxRBAC limits the number of objects of one RBAC resource, to limit memory. An object takes about 1 KiB. A large cluster has some
 	// thousand objects.
@@ -51,7 +51,8 @@ func (a *app) readRBAC(ctx context.Context, c *cluster, s *accessSources) {
 	s.policy = rbac.NewPolicy(o)
 }
 
-// listRBAC lists the objects of one RBAC resource page by page, and adds them to o.
+// listRBAC lists the objects of one RBAC resource page by page, and adds them to o. If it returns an error, o has the objects of the pages
+// before.
 func (c *cluster) listRBAC(ctx context.Context, resource string, newList func() runtime.Object, o *rbac.Objects) error {
 	doing := "reading " + resource + " in " + c.where
 	next, count := "", 0
@@ -69,7 +70,7 @@ func (c *cluster) listRBAC(ctx context.Context, resource string, newList func() 
 			return fmt.Errorf("%s: %w", doing, err)
 		}
 		if count += meta.LenList(list); count > maxRBAC {
-			return fmt.Errorf("%s: the cluster has more than %d of them", doing, maxRBAC)
+			return fmt.Errorf("%s: the cluster has more objects of this resource than the limit of %d", doing, maxRBAC)
 		}
 		addRBAC(o, list)
 		page, err := meta.ListAccessor(list)

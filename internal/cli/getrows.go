@@ -33,7 +33,7 @@ type row struct {
 	// RBAC and access policies.
 	Roles        []boundRole `json:"roles,omitempty"`
 	PathsToAdmin []string    `json:"pathsToAdmin,omitempty"`
-	Can          string      `json:"can,omitempty"`     // yes or unknown; only with --can
+	Can          string      `json:"can,omitempty"`     // yes, unknown, or empty; only with --can
 	Unknown      []string    `json:"unknown,omitempty"` // fields that can't be determined
 
 	key      string // see access.CallerKey
@@ -59,8 +59,8 @@ const (
 	canUnknown = "unknown"
 )
 
-// rows returns a row for each grant, and a row for each source that can't be read. If request is not nil, rows sets the field Can of rows
-// that may make the request.
+// rows returns a row for each grant, and a row for each source that can't be read and may have an effect. If request is not nil, rows sets
+// the field Can of the rows by which callers may make the request, or possibly may.
 func (s *accessSources) rows(request *rbac.Request) []row {
 	if s.policy != nil {
 		s.inherited = make(map[bindingKey]bool)
@@ -75,7 +75,7 @@ func (s *accessSources) rows(request *rbac.Request) []row {
 	}
 	for _, g := range s.grants {
 		if s.entriesUnread && g.Source != access.SourceAccessEntry && g.State == access.StateOK {
-			g.State, g.Reason = access.StateUnknown, "the access entries or the authentication mode can't be read, and may exclude it"
+			g.State, g.Reason = access.StateUnknown, "the access entries or the authentication mode can't be read, and may exclude this row"
 		}
 		list = append(list, s.newRow(&g, request))
 	}
@@ -87,7 +87,7 @@ func (s *accessSources) rows(request *rbac.Request) []row {
 	return list
 }
 
-// unreadRow returns the row for a source that can't be read. reason says why it can't be read.
+// unreadRow returns the row for a source that can't be read. reason is the text for the column REASON.
 func (s *accessSources) unreadRow(source access.Source, place, reason string) row {
 	return row{
 		Source: source, Groups: []string{}, Policies: []string{}, State: access.StateUnknown, Place: place, Reason: reason,
@@ -149,7 +149,8 @@ type bindingKey struct{ kind, namespace, name string }
 
 func keyOf(b rbac.Binding) bindingKey { return bindingKey{b.Kind, b.Namespace, b.Name} }
 
-// addRights adds the rights that RBAC gives to the user of a row. If request is not nil, it also sets the field Can.
+// addRights adds the rights that RBAC gives to the user of a row, and marks the fields that are unknown because a part of RBAC can't be
+// read. If request is not nil, it also sets the field Can.
 func (s *accessSources) addRights(r *row, request *rbac.Request) {
 	subject := s.subject(r)
 	for _, b := range s.policy.Bindings(subject) {
@@ -204,6 +205,7 @@ func mayApply(policies []access.AccessPolicy, namespace string) bool {
 
 // subject returns the usernames and groups of a row for the evaluation of RBAC. A username or group with a template stands for several
 // names. subject adds all names that RBAC binds and that the template can render to, because callers can often choose their session name.
+// For an account of mapAccounts, it returns the usernames that usersOfAccounts found.
 func (s *accessSources) subject(r *row) rbac.Subject {
 	subject := rbac.Subject{Groups: []string{awsauth.AuthenticatedGroup}}
 	if r.Source == access.SourceMapAccounts {
@@ -229,8 +231,8 @@ func rendered(names func(func(string) bool) []string, caller awsauth.Caller, tem
 }
 
 // usersOfAccounts returns the usernames in RBAC that callers of an account in mapAccounts can have, by account. The username of such a
-// caller is the caller's ARN. usersOfAccounts leaves out a caller if another grant applies to the caller. If the access entries can't be read, it
-// doesn't know these callers, and leaves out none.
+// caller is the caller's ARN. usersOfAccounts leaves out a caller if another grant applies to the caller. If the access entries can't be
+// read, it doesn't know these callers, and leaves out none.
 func (s *accessSources) usersOfAccounts() map[string][]string {
 	mapped := make(map[string]bool)
 	for i := range s.grants {
@@ -284,8 +286,8 @@ func (r *row) field(name string) string {
 	return r.Place
 }
 
-// selects reports whether the flags select a row. If a field that --admins, --nodes or --can needs is unknown in the row, selects assumes
-// that it has the right value. --field-selector compares the fields as the row has them.
+// selects reports whether the flags select a row. If a field that --admins, --nodes or --can needs is unknown in the row, this flag selects
+// the row. --field-selector compares the fields as the row has them.
 func (o *getOptions) selects(r *row) bool {
 	set := make(fields.Set, len(selectorFields))
 	for _, name := range selectorFields {
@@ -300,7 +302,8 @@ func (o *getOptions) selects(r *row) bool {
 		(o.request == nil || r.Can != "" || maybe(access.FieldGroups))
 }
 
-// sort sorts the rows by the column that --sort-by names. Rows with equal values keep their order.
+// sort sorts the rows by the field that --sort-by names. Rows with equal values keep their order. Without --sort-by, all rows keep their
+// order.
 func (o *getOptions) sort(rows []row) {
 	if o.column != "" {
 		slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.field(o.column), b.field(o.column)) })

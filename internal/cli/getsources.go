@@ -20,23 +20,24 @@ type accessSources struct {
 	unread   bool              // aws-auth can't be read
 
 	entriesName string          // the name of the source of the access entries
-	cluster     *access.Cluster // nil if the access entries are not known
+	cluster     *access.Cluster // the authentication mode and the access entries; nil if neither is known
 	// entriesUnread reports whether get tried and failed to read the access entries or the authentication mode.
 	entriesUnread bool
-	entriesListed bool // the access entries are known, but the mode may be unknown
+	entriesListed bool // EKS returned all access entries; the mode may still be unknown
 
 	grants []access.Grant // the grants by aws-auth and by access entries
 
-	policy      *rbac.Policy        // nil if RBAC was not read
-	rbacUnread  bool                // a part of RBAC can't be read
-	adminUnread bool                // ClusterRoles or ClusterRoleBindings can't be read
+	policy      *rbac.Policy        // RBAC, or the part of it that can be read; nil if RBAC was not read
+	rbacUnread  bool                // a part of RBAC can't be read, or its file lacks it
+	adminUnread bool                // that part has ClusterRoles or ClusterRoleBindings, which decide who is an admin
 	inherited   map[bindingKey]bool // the bindings of every authenticated user
 	// accountUsers has the result of usersOfAccounts.
 	accountUsers map[string][]string
 }
 
-// readSources reads all sources. If it can't read EKS or RBAC in the cluster, or may not read the live aws-auth, it prints an error and
-// continues. For other faults, such as a file that doesn't parse, it returns an error.
+// readSources reads all sources. It prints an error and continues if it can't read EKS, RBAC in the cluster, a section of aws-auth or a
+// document of its file, or if the user may not read the live aws-auth. For other faults, such as a file without aws-auth, it returns an
+// error.
 func (a *app) readSources(ctx context.Context, o *getOptions) (*accessSources, error) {
 	s := &accessSources{}
 	if err := a.readEntries(ctx, o, s); err != nil {
@@ -91,7 +92,7 @@ func (a *app) readEntries(ctx context.Context, o *getOptions, s *accessSources) 
 }
 
 // readEntriesFile reads the access entries of a cluster from a file. The file doesn't have the authentication mode, so readEntriesFile
-// assumes API_AND_CONFIG_MAP. name is the name of the file for the output.
+// returns API_AND_CONFIG_MAP. name is the name of the file for the output.
 func (a *app) readEntriesFile(file string) (name string, cluster *access.Cluster, err error) {
 	name, src, err := a.readFile(file)
 	if err != nil {
@@ -132,7 +133,7 @@ func (a *app) readAccessFiles(_ context.Context, o *getOptions, s *accessSources
 
 // noteMissingRBAC prints a note if a file lacks a kind of RBAC objects, or a role that a binding names. Kubernetes creates objects of each
 // kind in every cluster (kubernetes v1.36.3, plugin/pkg/auth/authorizer/rbac/bootstrappolicy), so a file without one of them is incomplete.
-// noteMissingRBAC then marks a part of RBAC in s as unread.
+// For such a file, noteMissingRBAC marks a part of RBAC in s as unread.
 func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
 	var absent []string
 	for _, kind := range []struct {
@@ -160,7 +161,8 @@ func (a *app) noteMissingRBAC(name string, o rbac.Objects, s *accessSources) {
 	}
 }
 
-// useInput sets the aws-auth of s to the aws-auth of an input. It returns an error if the input has no aws-auth or several.
+// useInput sets the aws-auth of s to the aws-auth of an input. It prints the problems of the input, and an error for each section whose
+// entries can't be determined. It returns an error if the input has no aws-auth or several.
 func (a *app) useInput(in input, s *accessSources) error {
 	a.reportProblems(in.problems)
 	o, err := in.single()

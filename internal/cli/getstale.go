@@ -26,9 +26,9 @@ type lookedUp struct {
 	err       error
 }
 
-// addStale sets the grants of s, and marks the stale ones. A grant is stale if IAM has no such principal. An access entry is also stale
-// if markStale says so. The state of a grant is unknown if IAM gives no answer, and that of an access entry also if it has no creation
-// time.
+// addStale sets the grants of s, and marks the stale ones. A grant is stale if IAM has no such principal. An access entry is also stale if
+// markStale says so. The state of a grant is unknown if IAM gives no answer, and that of an access entry also if it has no creation time.
+// addStale prints each reason why IAM gives no answer once. It returns an error if the AWS credentials can't be used.
 func (a *app) addStale(ctx context.Context, s *accessSources) error {
 	client, err := a.newIAMClient(ctx, config.IAM{})
 	if err != nil {
