@@ -61,7 +61,7 @@ The newest version is last. The columns are:
   VERDICT  the verdict of the rules for the version by itself
   ADMINS   the number of principals that get an admin group
   NODES    the number of principals that log in as nodes
-  ENTRIES  the number of entries
+  ENTRIES  the number of entries that are in force, and of accounts
 
 Exit status: 0 success, 2 an error, such as a damaged history.`,
 		Example: a.example(
@@ -128,7 +128,7 @@ func versionTable(w io.Writer, versions []history.Version) error {
 	return t.Flush()
 }
 
-// observedAt returns the time at which the guard observed a version as text, with a precision of one second.
+// observedAt returns the time at which the guard observed a version, in UTC and with a precision of one second.
 func observedAt(v *history.Version) string { return v.Time.UTC().Format(time.RFC3339) }
 
 // versionList is the JSON and YAML output of history. It leaves out the content of the versions.
@@ -191,8 +191,8 @@ func parseVersionNumber(text string) (int, error) {
 	return n, nil
 }
 
-// versionWithContent returns the version with this number. It returns an error if the history has no content for this version, or if a
-// manifest can't contain the content.
+// versionWithContent returns the version with this number. It returns an error if version does, if the history has no content for this
+// version, or if a manifest can't contain the content.
 func (h storedHistory) versionWithContent(number int) (history.Version, error) {
 	v, err := h.version(number)
 	switch {
@@ -237,8 +237,8 @@ func isUTF8(v *history.Version) bool {
 	return true
 }
 
-// completeVersion completes an argument with the numbers of the versions that have a content. If the history can't be read, there are no
-// completions.
+// completeVersion completes the first argument with the numbers of the versions that have a content. If the history can't be read, or if
+// there is an argument already, there are no completions.
 func (o *historyOptions) completeVersion(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp

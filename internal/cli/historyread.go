@@ -26,11 +26,13 @@ func (h storedHistory) String() string { return h.namespace + "/" + h.name }
 // (charts/awsauth-guard/templates/webhook.yaml).
 const webhookName = "aws-auth.awsauth-guard.io"
 
-// errNoGuard means that the cluster has no guard, or that its webhook doesn't have the name that the chart gives it.
+// errNoGuard means that the cluster has no guard, or that the guard's webhook has another name than in the chart, or a URL instead of a
+// Service.
 var errNoGuard = errors.New("no ValidatingWebhookConfiguration has the webhook " + webhookName + " with a Service")
 
-// findGuardNamespace returns the namespace of the Service in the guard's ValidatingWebhookConfiguration. It doesn't search all namespaces for the label of
-// the history, because many users can create a ConfigMap with this label. Only few users can change a ValidatingWebhookConfiguration.
+// findGuardNamespace returns the namespace of the Service in the guard's ValidatingWebhookConfiguration. It returns an error if there is no
+// such Service, or if there are Services in several namespaces. It doesn't search all namespaces for the label of the history, because many
+// users can create a ConfigMap with this label. Only few users can change a ValidatingWebhookConfiguration.
 func (c *cluster) findGuardNamespace(ctx context.Context) (string, error) {
 	doing := "finding the namespace of awsauth-guard in the context " + c.name
 	var list admissionregistrationv1.ValidatingWebhookConfigurationList

@@ -66,7 +66,7 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, format *output
 			return err
 		}
 		if v.Cluster == nil {
-			return fmt.Errorf("version %d of %s has no access entries: the guard did not know them (eks.enabled), or they were too many to keep", n, h)
+			return fmt.Errorf("version %d of %s has no access entries: the guard did not know them (it reads them if eks.enabled is true), or they were larger than 64 KiB", n, h)
 		}
 		return outputError(writeObject(a.stdout, format.value, v.Cluster))
 	}
@@ -78,7 +78,8 @@ func (a *app) historyShow(ctx context.Context, o *historyOptions, format *output
 	return outputError(writeManifest(a.stdout, format.value, &v))
 }
 
-// describeVersion returns one line about a version: its time, origin, field manager, verdict and rules.
+// describeVersion returns one line about a version: its time, its origin, the rules that refuse its change, its field manager, and the
+// verdict for the version by itself with the rules that have findings.
 func describeVersion(h storedHistory, v *history.Version) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "version %d of %s, observed %s, %s", v.Number, h, observedAt(v), v.Origin)

@@ -21,8 +21,8 @@ const (
 	// identityTimeout limits the time of the first call, which asks STS for the caller's identity. This call usually takes less than a
 	// second.
 	identityTimeout = 15 * time.Second
-	// iamTimeout limits the time for the lookups of one aws-auth in IAM. Eight concurrent calls of about 50 ms each look up thousands of
-	// principals in a minute.
+	// iamTimeout limits the time for the lookups in IAM of the principals of one aws-auth, or of the grants of one cluster. Eight concurrent
+	// calls of about 50 ms each look up thousands of principals in a minute.
 	iamTimeout = time.Minute
 )
 
