@@ -22,7 +22,7 @@ const (
 )
 
 const (
-	// maxFile limits the size of a file, in bytes. The webhook has the same limit for an object. The API server accepts only 1 MiB.
+	// maxFile limits the size of a file, in bytes. The webhook has the same limit for an object. The data of a ConfigMap may have only 1 MiB.
 	maxFile = 3 << 20
 	// maxStdin limits the size of standard input, in bytes. It is higher than maxFile, because a rendered chart or a plan contains many
 	// other objects.
@@ -44,9 +44,9 @@ type input struct {
 	unknown            bool            // the input may have an aws-auth that is not in objects; see named
 	plan               bool            // the input is a Terraform plan
 	entries            *entryplan.Plan // the access entries, access policies and clusters in the input; nil if there are none
-	built              bool            // the input is the result of a Kustomization
-	// notKubernetes reports whether each problem concerns a document that parses but is not a Kubernetes object, such as an Ansible
-	// playbook.
+	built              bool            // the input is the result of the build of a Kustomization
+	// notKubernetes reports whether there are problems, and each concerns a document that parses but is not a Kubernetes object, such as an
+	// Ansible playbook.
 	notKubernetes bool
 }
 
@@ -101,7 +101,8 @@ func parse(label string, src []byte, prepare func(*extract.Result)) (input, erro
 	return in, nil
 }
 
-// problemOf converts an error of an input into a problem. The problem has a position if the error has one.
+// problemOf converts an error of an input into a problem. The problem has a position if the error has one. For a Terraform resource it has
+// the address instead.
 func problemOf(label string, err error) report.Problem {
 	p := report.Problem{File: label, Message: err.Error()}
 	if place, ok := errors.AsType[*awsauth.ManifestError](err); ok {
@@ -128,7 +129,8 @@ func (in input) named() input {
 	return in
 }
 
-// discovered turns unrendered and others into notes, for an input that lint found in a folder. skipped reports whether there are such notes.
+// discovered turns unrendered and others into notes, for an input that lint found in a folder. skipped reports whether there are such
+// notes.
 func (in input) discovered() (found input, skipped bool) {
 	list := append(slices.Clone(in.unrendered), in.others...)
 	in.notes = append(in.notes, places(list)...)
@@ -145,13 +147,14 @@ func places(problems []report.Problem) []string {
 	return lines
 }
 
-// readFile reads a file or standard input. label is the name of the file in the output.
+// readFile reads a file or standard input. It returns an error if the text is larger than maxFile or maxStdin, or if standard input is
+// empty. label is the name of the file in the output.
 func (a *app) readFile(name string) (label string, src []byte, err error) {
 	if name == stdinName {
 		var tooLarge bool
 		src, tooLarge, err = readAtMost(a.stdin, maxStdin)
 		if tooLarge {
-			err = fmt.Errorf("standard input has more than %d MiB; keep only the part that holds aws-auth", maxStdin>>20)
+			err = fmt.Errorf("standard input has more than %d MiB; keep only the part that the command needs", maxStdin>>20)
 		}
 		if err == nil && len(bytes.TrimSpace(src)) == 0 {
 			err = errors.New("standard input is empty; did the command before it fail?")
@@ -162,7 +165,7 @@ func (a *app) readFile(name string) (label string, src []byte, err error) {
 	return name, src, err
 }
 
-// readNamedFile reads a file. It returns an error if the file is larger than maxFile.
+// readNamedFile reads a file. It returns an error if the name is that of a folder, or if the file is larger than maxFile.
 func readNamedFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -202,7 +205,7 @@ func (a *app) reportProblems(problems []report.Problem) {
 	}
 }
 
-// place returns the line or the Terraform resource of an aws-auth, for the output. It returns zero values if the input has only one
+// place returns the line and the Terraform resource of an aws-auth, for the output. It returns zero values if the input has only one
 // aws-auth.
 func (in input) place(o object) (line int, resource string) {
 	if len(in.objects) < 2 {
@@ -212,7 +215,7 @@ func (in input) place(o object) (line int, resource string) {
 }
 
 // label returns the name of an aws-auth for a note. It is the name of the input. If the input has several aws-auth objects, the line
-// follows.
+// follows, unless the line is not known.
 func (in input) label(o object) string {
 	line, _ := in.place(o)
 	if line == 0 {
@@ -223,13 +226,17 @@ func (in input) label(o object) string {
 
 // argument returns the flag with which kubectl apply reads the same input.
 func (in input) argument() string {
-	if in.built {
+	switch {
+	case in.built:
 		return "-k " + in.name
+	case in.name == stdinLabel:
+		return "-f " + stdinName
 	}
 	return "-f " + in.name
 }
 
-// single returns the aws-auth of an input. It returns an error if the input has no aws-auth or several.
+// single returns the aws-auth of an input. It returns an error if the input has no aws-auth or several. An aws-auth that a Terraform plan
+// deletes does not count.
 func (in input) single() (object, error) {
 	var places []string
 	var found object
@@ -253,8 +260,8 @@ func (in input) single() (object, error) {
 	return object{}, fmt.Errorf("%s holds %d aws-auth objects, at %s; name a file with only one", in.name, len(places), strings.Join(places, " and "))
 }
 
-// readSingle reads an input that must have exactly one aws-auth. It returns an error if a document can't be read. description describes
-// the input for errors, such as "the old version".
+// readSingle reads an input that must have exactly one aws-auth, and prints the notes of the input. It returns an error if a document can't
+// be read. description describes the input for errors, such as "the old version".
 func (a *app) readSingle(name, description string, parse func(label string, src []byte) (input, error)) (input, object, error) {
 	in, err := a.readAs(name, parse)
 	if err != nil {

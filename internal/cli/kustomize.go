@@ -12,7 +12,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// build is the result of the build of a Kustomization. err says why the build failed.
+// build is the result of the build of a Kustomization. err says why the build failed; it is nil if the build succeeded.
 type build struct {
 	kustomize.Result
 
@@ -71,8 +71,8 @@ func absolutePath(name string) string {
 }
 
 // lintBuild lints the result of the build of a Kustomization. If the build failed and the user named the Kustomization, the result is an
-// error. If lint found the Kustomization, the result has a note, but only if a file of the build concerns aws-auth or the user set
-// --old.
+// error. If the build failed and lint found the Kustomization in a folder, the result has a note, but only if a file of the build concerns
+// aws-auth or the user set --old.
 func (l *lintRun) lintBuild(s source) fileResult {
 	switch {
 	case s.built.err == nil:

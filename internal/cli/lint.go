@@ -52,17 +52,17 @@ FILE can be:
   - a quoted pattern such as 'envs/**/*.yaml', where ** matches any number of folders
   - a dash (-) for standard input
 
-Without FILE, lint checks the live object of the current context. It ignores all objects except
-aws-auth. Some files show their aws-auth only after another tool, such as Helm or Terraform, has run.
-If you name such a file, lint reports an error; if it is in a folder, lint prints a note. In a folder
-lint skips unrelated files even if they do not parse.
+Without FILE, lint checks the live object of the current context. In a FILE, lint ignores all objects except
+aws-auth, and except access entries in plans and templates. Some files show their aws-auth only after another
+tool, such as Helm or Terraform, has run. If you name such a file, lint reports an error; if it is in a folder,
+lint prints a note. In a folder lint skips unrelated files even if they do not parse.
 
 Without --old, lint checks each manifest by itself. With --old, it checks the manifest as an edit of the
 version in --old. It then also runs the rules about lost access. A fault that the old version already has becomes
 a warning, and lint drops a warning that the old version already has. The output ends with the access that each
-principal gains or loses. If no FILE has an aws-auth, lint checks the deletion of the old version. In a Terraform plan, lint
-checks a changed object as an edit of the old one, and a replaced object also as a deletion. Rules about
-the requester do not run for a plan, because a plan does not name the user who applies it.
+principal gains or loses. If no FILE has an aws-auth, and no FILE is a Terraform plan, lint checks the deletion of the
+old version. In a Terraform plan, lint checks a changed object as an edit of the old one, and a replaced object also
+as a deletion. Rules about the requester do not run for a plan, because a plan does not name the user who applies it.
 
 In a Terraform plan and a CloudFormation template, lint also checks access entries, their access policies
 and the authentication mode of clusters, with rules of their own. Only --rule sets the severities of these
@@ -264,7 +264,7 @@ func (o *lintOptions) guardConfig() (*config.Config, error) {
 
 // lintReport writes the output of lint in one format.
 type lintReport interface {
-	// Add writes the results of a file. The caller calls it for each file in order.
+	// Add adds the results of a file, or of one of several clusters, to the output. The caller calls it for each file in order.
 	Add(report.File) error
 	// End writes the end of the output. The caller calls it after the last file.
 	End(report.Total) error
@@ -290,8 +290,8 @@ func (a *app) lintReport(o *lintOptions, w io.Writer) (lintReport, error) {
 	return report.NewText(w, useColours(w)), nil
 }
 
-// setOldVersion makes lint evaluate each aws-auth as an edit of the version in --old. The requester of the edit is the
-// user in --as-arn.
+// setOldVersion makes lint evaluate each aws-auth as an edit of the version in --old. With --as-arn, the requester of the edit is the user
+// to whom this version maps the ARN.
 func (l *lintRun) setOldVersion(o *lintOptions) error {
 	in, old, err := l.app.readSingle(o.old, "the old version", parseStored)
 	if err != nil {

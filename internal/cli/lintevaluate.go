@@ -90,8 +90,8 @@ func (l *lintRun) evaluateChange(c validate.Change, policy validate.Policy) vali
 	return evaluation.Verdict(validate.Answers{IAM: l.lookup(evaluation.ChangedPrincipals())})
 }
 
-// asReviewed returns a change in the form in which the API server sends it to the webhook. It doesn't modify a document by itself, because
-// this is not a change.
+// asReviewed returns a change in the form in which the API server sends it to the webhook. It returns a document by itself unchanged,
+// because the API server sends no such change.
 func asReviewed(c validate.Change) validate.Change {
 	if c.Operation != validate.Document {
 		c.Old, c.New = c.Old.AsReviewed(), c.New.AsReviewed()
@@ -99,9 +99,9 @@ func asReviewed(c validate.Change) validate.Change {
 	return c
 }
 
-// changeOf returns the change that lint evaluates for an aws-auth. With --old this is an edit of the old version. Without --old it is the
-// edit or deletion in a Terraform plan, or a document by itself. changeOf removes the break-glass annotation, because a file doesn't say
-// which user will set it.
+// changeOf returns the change that lint evaluates for an aws-auth. With --old this is an edit or the deletion of the old version. Without
+// --old it is the edit or deletion in a Terraform plan, or a document by itself. changeOf removes the break-glass annotation, because a
+// file doesn't say which user will set it.
 //
 // note names the assumptions about the version that the cluster will store. argument is the flag with which kubectl apply reads the input.
 func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note string, err error) {
@@ -126,7 +126,8 @@ func (l *lintRun) changeOf(o object, argument string) (c validate.Change, note s
 	return c, stored.note, nil
 }
 
-// deletionOf returns the deletion in a Terraform plan that replaces an object. c is the whole change, from the old to the new object.
+// deletionOf returns the deletion in a Terraform plan that replaces an object. If the resource sets only some keys, the deletion is an edit
+// that removes these keys. c is the whole change, from the old to the new object.
 func (l *lintRun) deletionOf(o object, c validate.Change) validate.Change {
 	c.New = o.AfterDelete
 	if c.New == nil {

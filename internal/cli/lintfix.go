@@ -19,12 +19,13 @@ import (
 
 // fileFix is the result of lint --fix for one file.
 type fileFix struct {
-	name   string // of the file
+	name   string // the name of the file
 	fixed  []report.Finding
-	access []report.Access // of the objects in which the corrections change the access of a principal
+	access []report.Access // the changes of access by the corrections; has only objects with such a change
 	diff   []byte          // with --dry-run
 	text   []byte          // the manifests from standard input after the corrections
-	// written reports whether the corrections change a file, which --dry-run doesn't write.
+	// written reports whether the corrections change the file. With --dry-run, lint does not write this change. It is false for standard
+	// input.
 	written, dryRun bool
 }
 
@@ -39,16 +40,16 @@ func (l *lintRun) fixAndLint(s source, label string, src []byte) fileResult {
 	return result
 }
 
-// fixFile corrects the findings whose hint leaves no choice, and writes the file. It writes nothing with --dry-run, and for standard input. text
-// is the text that lint then evaluates. result is nil if lint can't correct a file of this kind, or if the file is a symbolic link that the user
-// didn't name.
+// fixFile corrects the findings whose hint leaves no choice, and writes the file. It writes nothing with --dry-run, and for standard input.
+// text is the text that lint then evaluates. result is nil if the file is a template of a chart, if it doesn't parse, if it can't be
+// written, or if the corrections would change a symbolic link that the user didn't name.
 func (l *lintRun) fixFile(s source, label string, src []byte) (text []byte, result *fileFix, notes []string, err error) {
 	if enclosingChart(label) != "" && bytes.Contains(src, []byte("{{")) {
-		return src, nil, nil, nil // lint says that it needs rendering
+		return src, nil, nil, nil // lintText reports that another tool must render the template
 	}
 	in, err := parseInput(label, src)
 	if err != nil {
-		return src, nil, nil, nil //nolint:nilerr // lint reports it
+		return src, nil, nil, nil //nolint:nilerr // lintText reports the error
 	}
 	text, result, notes = l.fixObjects(in, src)
 	if s.discovered && !bytes.Equal(text, src) && isLink(s.name) {
@@ -69,8 +70,8 @@ func (l *lintRun) fixFile(s source, label string, src []byte) (text []byte, resu
 	return text, result, notes, nil
 }
 
-// fixObjects corrects every manifest of aws-auth in src, and returns the new text. notes says which objects it did not correct, and why.
-// fixObjects starts with the last manifest, so that the line numbers of the earlier ones stay valid.
+// fixObjects corrects every manifest of aws-auth in src, and returns the new text. notes says which objects or findings it did not correct,
+// and why. fixObjects starts with the last manifest, so that the line numbers of the earlier ones stay valid.
 func (l *lintRun) fixObjects(in input, src []byte) (text []byte, result *fileFix, notes []string) {
 	text, result = src, &fileFix{name: in.name}
 	manifests, _ := awsauth.ParseManifests(src)
@@ -98,7 +99,7 @@ func (l *lintRun) fixObjects(in input, src []byte) (text []byte, result *fileFix
 		for _, f := range r.Fixed {
 			list = append(list, report.Finding{File: in.name, InText: f.Line == 0, Finding: f})
 		}
-		slices.SortStableFunc(list, func(a, b report.Finding) int { // those that only a correction revealed have no line
+		slices.SortStableFunc(list, func(a, b report.Finding) int { // findings that only a correction revealed have no line, and come last
 			if (a.Line == 0) != (b.Line == 0) {
 				return cmp.Compare(b.Line, a.Line)
 			}
@@ -130,7 +131,7 @@ func untriedNote(n int) string {
 	return fmt.Sprintf("fix has reached its limit of work and did not try to correct %s; correct some of them by hand, and run the command again", counted(n, "finding"))
 }
 
-// counted returns a number with a noun.
+// counted returns a number with a noun, in the plural unless the number is 1.
 func counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -138,8 +139,9 @@ func counted(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// printFix prints the corrected findings of a file, the access that principals gain by the corrections and, with --dry-run, the diff. Then it
-// says whether the file was written. The manifests of standard input go to standard output, and everything else to fixOut.
+// printFix prints the corrected findings of a file, the access that principals gain by the corrections and, with --dry-run, the diff. If
+// the corrections change the file, it then says whether lint wrote them. The manifests of standard input go to standard output, and
+// everything else to fixOut.
 func (l *lintRun) printFix(f *fileFix) error {
 	if f == nil {
 		return nil

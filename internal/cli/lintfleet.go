@@ -61,7 +61,8 @@ func (a *app) lintFleet(ctx context.Context, l *lintRun, o *lintOptions) error {
 	return l.finish()
 }
 
-// leaveOut removes the findings that the baseline has.
+// leaveOut removes the findings that the baseline has, and no longer counts the cluster as denied or warned if no finding requires it.
+// Without a baseline it does nothing.
 func (l *lintRun) leaveOut(o *fileResult) {
 	if l.baseline == nil {
 		return

@@ -20,7 +20,7 @@ type lintRun struct {
 	policy validate.Policy
 	// entryRules has the severities that --rule sets for the rules of access entries.
 	entryRules map[string]validate.Severity
-	change     validate.Change // the change to evaluate for each aws-auth; changeOf sets its New
+	change     validate.Change // the part of the change that is the same for each aws-auth; see changeOf
 	oldName    string          // the name of the version in --old; empty without --old
 	apply      applyMode
 	patch      patchType // the type of the patches in the files; empty if the files are no patches
@@ -38,13 +38,13 @@ type lintRun struct {
 	baseline *report.Baseline
 }
 
-// fileResult is the result of one file.
+// fileResult is the result of one file, or of one of several clusters. denied and warned count its objects by their verdict.
 type fileResult struct {
 	report.File
 
 	denied, warned int
 	skipped        bool  // lint skipped the file, or a part of it, with a note
-	err            error // why the file could not be read; nil if it could
+	err            error // why the file could not be read or built; nil if it could
 	plan           bool  // the file is a Terraform plan
 	fix            *fileFix
 }
@@ -97,8 +97,8 @@ func (l *lintRun) lintFiles(args []string) error {
 }
 
 // lintNothing ends a run in which no file has an aws-auth. Without --old it prints a note. With --old it evaluates the deletion of the old
-// version. It reports an error instead if lint could not evaluate a part of the files, or if a file is a Terraform plan: a plan would list
-// the deletion.
+// version. With --old it reports an error instead if lint could not evaluate a part of the files, or if a file is a Terraform plan, because
+// a plan would list the deletion.
 func (l *lintRun) lintNothing(args string) error {
 	switch {
 	case l.oldName == "" && l.total.Unread > 0:
@@ -171,7 +171,7 @@ func (l *lintRun) startWorkers(sources []source) (results <-chan chan fileResult
 	return ordered, sync.OnceFunc(func() { close(quit) })
 }
 
-// addResult writes the result of a file to the report and adds it to the total.
+// addResult writes the result of a file to the report, adds it to the total, and prints its notes, corrections and errors.
 func (l *lintRun) addResult(o fileResult) error {
 	for _, note := range o.Notes {
 		l.app.note("%s", note)
@@ -203,13 +203,13 @@ func (l *lintRun) addResult(o fileResult) error {
 	return outputError(l.out.Add(o.File))
 }
 
-// printsNothing reports whether addResult prints no line for the result.
+// printsNothing reports whether addResult prints no line for the result, apart from manifests of standard input that have no corrections.
 func (o *fileResult) printsNothing() bool {
 	return len(o.Findings) == 0 && len(o.Problems) == 0 && len(o.Notes) == 0 && (o.fix == nil || len(o.fix.fixed) == 0)
 }
 
 // finish sets the verdict and the exit status, and ends the report. If a file can't be read, the exit status is statusFailed even if
-// another file is denied. With several clusters it is statusUnknown instead.
+// another file is denied. If one of several clusters can't be read, the exit status is statusUnknown instead.
 func (l *lintRun) finish() error {
 	switch t := &l.total; {
 	case t.Problems > 0:
@@ -229,8 +229,8 @@ func (l *lintRun) finish() error {
 	return outputError(l.out.End(l.total))
 }
 
-// lintFile reads and lints a file. A file that is too large is an error. But if lint found the file in a folder or by a pattern, and it
-// doesn't name aws-auth, lintFile ignores it.
+// lintFile reads and lints a file. A file that is too large is an error, unless lint found the file in a folder or by a pattern and the
+// file doesn't name aws-auth. lintFile ignores such a file.
 func (l *lintRun) lintFile(s source) fileResult {
 	if s.err != nil {
 		return failedFile(s.name, s.err)
