@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -89,7 +90,7 @@ func (o *migrateOptions) check(cmd *cobra.Command, args []string) error {
 	}
 	switch {
 	case o.file == stdinName && o.entries == stdinName:
-		return errors.New("standard input can be read only once")
+		return errOneStdin
 	case o.region != "" && o.clusterName == "":
 		return errors.New("--region needs --cluster-name")
 	case o.noRolePaths && o.iam:
@@ -97,7 +98,7 @@ func (o *migrateOptions) check(cmd *cobra.Command, args []string) error {
 	case o.account != "" && !awsauth.IsAccountID(o.account):
 		return fmt.Errorf("--account %q is not an account id of 12 digits", o.account)
 	case o.partition != "" && !slices.Contains(awsauth.Partitions(), o.partition):
-		return fmt.Errorf("--partition %q is not a partition", o.partition)
+		return fmt.Errorf("--partition %q is not a partition: must be %s", o.partition, strings.Join(awsauth.Partitions(), ", "))
 	case o.live() && (o.account != "" || o.partition != ""):
 		return errors.New("--cluster-name reads the account and the partition from EKS, so it excludes --account and --partition")
 	}
@@ -118,9 +119,9 @@ type migrateSources struct {
 	clusterAdminPolicy string // see migrate.Input
 }
 
-// readMigration reads aws-auth and the access entries. It returns an error if it can't read one of these two, because an incomplete
-// plan may take access away. If it can't read a document in the file or a section of aws-auth, it prints this, sets the exit status to
-// statusFailed, and continues.
+// readMigration reads aws-auth, and the access entries if the user named their source. It returns an error if it can't read one of these
+// two, because an incomplete plan may take access away. If it can't read a document in the file or a section of aws-auth, it prints an
+// error, sets the exit status to statusFailed, and continues.
 func (a *app) readMigration(ctx context.Context, o *migrateOptions) (*migrateSources, error) {
 	s := &migrateSources{account: o.account, partition: o.partition}
 	if err := a.readMigratedDocument(ctx, o, s); err != nil {
@@ -138,7 +139,7 @@ func (a *app) readMigration(ctx context.Context, o *migrateOptions) (*migrateSou
 	return s, nil
 }
 
-// readMigratedDocument reads aws-auth into s. If the live aws-auth does not exist, it uses an empty aws-auth.
+// readMigratedDocument reads aws-auth into s. If the live aws-auth does not exist, it prints a note and uses an empty aws-auth.
 func (a *app) readMigratedDocument(ctx context.Context, o *migrateOptions, s *migrateSources) error {
 	var in input
 	var err error
@@ -173,9 +174,9 @@ func (a *app) readMigratedDocument(ctx context.Context, o *migrateOptions, s *mi
 	return nil
 }
 
-// readMigratedCluster reads the access entries, the account and the partition from EKS into s. It returns an error if the CA of the
-// kubeconfig context is not that of the EKS cluster, because the live aws-auth then belongs to another cluster. If the context has no
-// CA, it only prints a note.
+// readMigratedCluster reads the access entries, the account and the partition from EKS into s. For a live aws-auth, it returns an error if
+// the CA of the kubeconfig context is not that of the EKS cluster, because the live aws-auth then belongs to another cluster. If the
+// context has no CA, it only prints a note.
 func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *migrateSources) error {
 	var ca []byte
 	if o.file == "" {
@@ -208,7 +209,7 @@ func (a *app) readMigratedCluster(ctx context.Context, o *migrateOptions, s *mig
 	return nil
 }
 
-// plan returns the plan for the sources. With --iam it first looks up the principals in IAM.
+// plan returns the plan for the sources. With --iam it first looks up the principals of aws-auth in IAM.
 func (a *app) plan(ctx context.Context, o *migrateOptions, s *migrateSources) (migrate.Plan, error) {
 	in := migrate.Input{
 		Document: s.document, Cluster: s.cluster, Account: s.account, Partition: s.partition, NoRolePaths: o.noRolePaths, ClusterAdminPolicy: s.clusterAdminPolicy,

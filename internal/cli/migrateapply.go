@@ -30,12 +30,12 @@ func (a *app) migrateApplyCommand() *cobra.Command {
 		Short: "Create the access entries of the plan",
 		Long: `Create the access entries of the plan in EKS.
 
-apply shows the plan. At a terminal it then asks you to confirm; without a terminal, or with --dry-run, it
-creates nothing, unless you set --yes.
+apply shows the plan, and then asks you to confirm at a terminal. --yes skips the question. Without a terminal,
+apply creates nothing unless you set --yes. With --dry-run it only shows the plan.
 
 It creates the missing access entries one by one, and reads each again to verify it. It stops at the first
 error, and can be run again. It changes no access entry that exists. If EKS refuses an access policy, apply
-deletes the new access entry, because without its policy it would take access away.
+deletes the new access entry, because an access entry without its policy would take access away.
 
 apply never changes the authentication mode. EKS needs the mode API_AND_CONFIG_MAP for access entries.
 
@@ -112,8 +112,9 @@ func (a *app) migrateApply(ctx context.Context, o *applyOptions) error {
 	return nil
 }
 
-// confirmApply asks the user at the terminal to confirm the creation of n access entries. It returns true if the answer
-// is yes. With --yes it returns true and doesn't ask. In a dry run, and without a terminal, it returns false.
+// confirmApply asks the user at the terminal to confirm the creation of n access entries. It returns true if the answer is yes. For any
+// other answer it sets the exit status to statusDenied. With --yes it returns true and doesn't ask. In a dry run, and without a terminal,
+// it returns false.
 func (a *app) confirmApply(o *applyOptions, n int) (bool, error) {
 	entries := count(n, "access entry", "access entries")
 	if o.yes {
@@ -137,9 +138,9 @@ func (a *app) confirmApply(o *applyOptions, n int) (bool, error) {
 	return yes, nil
 }
 
-// createEntries creates the access entries in order, and compares each new access entry with the plan. It stops at the
-// first error, and when the user interrupts the program. Even then, every access entry that it has created has its access
-// policies; see [eks.Client.Create].
+// createEntries creates the access entries in order, and compares each new access entry with the plan. It stops at the first error, and
+// when the user interrupts the program. Even then, every access entry that it has created has its access policies, unless the deletion of
+// an incomplete access entry fails. The error then says so; see [eks.Client.Create].
 func (a *app) createEntries(ctx context.Context, o *applyOptions, client *eks.Client, moves []migrate.Move) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -167,7 +168,7 @@ func (a *app) noteNextMode(o *applyOptions, plan *migrate.Plan) {
 	if n := len(plan.Decide); n > 0 {
 		a.note("%s before you change the mode", count(n, "principal keeps its access only by aws-auth; decide about it", "principals keep their access only by aws-auth; decide about them"))
 	}
-	a.note("check the result with kubectl awsauth migrate verify --cluster-name %s", o.clusterName)
+	a.note("check the result with kubectl awsauth migrate verify --cluster-name %s%s", o.clusterName, o.regionFlag())
 	a.note("when every principal has its access entry, this command makes aws-auth ineffective. It can't be undone: EKS has no way back from the mode API")
 	a.showCommand(o.modeCommand(access.ModeAPI))
 }
@@ -177,9 +178,13 @@ func (a *app) showCommand(command string) { fmt.Fprintf(a.stderr, "  %s\n", repo
 
 // modeCommand returns the command that changes the authentication mode.
 func (o *applyOptions) modeCommand(mode access.Mode) string {
-	region := ""
-	if o.region != "" {
-		region = " --region " + o.region
+	return "aws eks update-cluster-config --name " + o.clusterName + o.regionFlag() + " --access-config authenticationMode=" + string(mode)
+}
+
+// regionFlag returns the flag --region with a space before it, or "" if the user did not set the flag.
+func (o *applyOptions) regionFlag() string {
+	if o.region == "" {
+		return ""
 	}
-	return "aws eks update-cluster-config --name " + o.clusterName + region + " --access-config authenticationMode=" + string(mode)
+	return " --region " + o.region
 }

@@ -31,9 +31,10 @@ Without -f, plan reads the aws-auth of the current context. With --cluster-name 
 entries of the EKS cluster, and compares the access entry that a principal has. It creates nothing.
 
 aws-auth has the ARN of a role without its path, and EKS accepts only the ARN with the path. --iam
-finds the paths. Without --iam or --no-role-paths the roles are in the list decide.
+finds the paths. Without --iam and --no-role-paths, the roles that have no access entry are in the list decide.
+Roles of IAM Identity Center always have a path, so for them --no-role-paths has no effect.
 
-The other output formats have the access entries of the list move:
+-o json has the whole plan. The other output formats have only the access entries of the list move:
   cli             a bash script that calls aws eks; it stops at the first error and can be run again
   terraform       resources, with import blocks for the access entries that exist
   cloudformation  a template
@@ -82,7 +83,7 @@ func (a *app) migratePlan(ctx context.Context, o *migrateOptions) error {
 		return outputError(writeObject(a.stdout, formatJSON, plan))
 	}
 	if n := len(plan.Decide); n > 0 {
-		a.note("the output leaves out %d principals about which a person must decide; -o text lists them", n)
+		a.note("the output leaves out %s about which a person must decide; -o text has the list decide", count(n, "principal", "principals"))
 	}
 	text, err := plan.Write(migrate.Form(o.format.value), migrate.Destination{Cluster: o.clusterName, Region: o.region})
 	if err != nil {

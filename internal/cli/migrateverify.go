@@ -40,7 +40,7 @@ aws-auth, and in mode API, where aws-auth has no effect:
   staleEntry  the access entry matches no caller, because the principal was deleted or created again;
               only with --iam
 With --iam, an access entry whose principal can't be looked up is unknown, for example one of another account.
-verify names the principals that log in now and can't in mode API.
+verify names the principals that can log in in mode API_AND_CONFIG_MAP and can't in mode API.
 
 If the entries were removed from aws-auth already, pass the earlier version with -f.
 
@@ -85,7 +85,7 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 		return err
 	}
 	if s.cluster.Mode == access.ModeConfigMap {
-		return fmt.Errorf("the authentication mode of %s is CONFIG_MAP, in which EKS has no access entries", o.clusterName)
+		return fmt.Errorf("the authentication mode of %s is CONFIG_MAP, in which EKS has no access entries to compare; kubectl awsauth migrate apply shows the command that changes the mode", o.clusterName)
 	}
 	var unknown map[string]error
 	if o.iam {
@@ -123,8 +123,8 @@ func (a *app) migrateVerify(ctx context.Context, o *verifyOptions) error {
 	return outputError(writeVerification(a.stdout, &v, excepted))
 }
 
-// writeVerification writes a verification as a table, and then lists the principals that can log in now but not in mode API. excepted holds
-// the [access.CallerKey] of each principal that the user excepted.
+// writeVerification writes a verification as a table, and then lists the principals that can log in in mode API_AND_CONFIG_MAP but not in
+// mode API. excepted holds the [access.CallerKey] of each principal that the user excepted.
 func writeVerification(w io.Writer, v *migrate.Verification, excepted map[string]bool) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 8, 3, ' ', 0)
