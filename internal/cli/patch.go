@@ -38,7 +38,8 @@ func (t *patchType) Set(s string) error {
 // Type returns the placeholder of the value in the help text.
 func (*patchType) Type() string { return "TYPE" }
 
-// parsePatch decodes a patch and applies it to the old version. The result has the new version as its only object.
+// parsePatch decodes a patch and applies it to the old version. The result has the new version as its only object. If a document can't be
+// read, the result has no objects, but problems.
 func parsePatch(label string, src []byte, kind patchType, old *awsauth.Object) (input, error) {
 	in := input{name: label}
 	sources, errs := awsauth.ReadSources(src)

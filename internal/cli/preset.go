@@ -7,8 +7,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/access"
 )
 
-// preset is the access for a purpose: what aws-auth gives, and the access entry or access policy with the same purpose. AWS documents all
-// presets but view.
+// preset is the access for a purpose: the username and groups in aws-auth, and the access entry or access policy with the same purpose. AWS
+// documents all presets but view.
 type preset struct {
 	username string // empty means the default username of the principal
 	groups   []string
@@ -29,8 +29,10 @@ const (
 // presets are the values of --preset.
 //   - admin: EKS user guide, "Grant IAM users access to Kubernetes with a ConfigMap"
 //   - node: the same page, the section about nodes
-//   - fargate: EKS user guide, "Amazon EKS Pod execution IAM role", with the group system:node-proxier that eksctl create fargateprofile writes
+//   - fargate: EKS user guide, "Amazon EKS Pod execution IAM role", with the group system:node-proxier that eksctl create fargateprofile
+//     writes
 //   - windows: EKS user guide, "Deploy Windows nodes on EKS clusters"
+//   - view: see viewersGroup
 var presets = map[string]preset{
 	"admin":   {groups: []string{access.Masters}, policy: access.ClusterAdminPolicy},
 	"node":    {username: nodesUsername, groups: []string{access.BootstrappersGroup, access.NodesGroup}, nodeType: "EC2_LINUX"},

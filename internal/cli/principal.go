@@ -54,7 +54,7 @@ func (p principal) String() string {
 func (p principal) key() string { return access.CallerKey(p.String()) }
 
 // has reports whether the ARN of an entry names the principal. For a role it also accepts the ARN with the path and the ARN of a session,
-// although such an entry matches no caller.
+// although such an entry matches no caller. For an IAM user whose path is not known it accepts every path.
 func (p principal) has(arn string) bool {
 	if p.anyPath {
 		other, err := awsauth.ParseARN(arn)
@@ -79,8 +79,8 @@ func (p principal) section() awsauth.Section {
 	return map[string]awsauth.Section{kindRole: awsauth.MapRoles, kindUser: awsauth.MapUsers, kindAccount: awsauth.MapAccounts}[p.kind()]
 }
 
-// checkName returns an error if the user gave only the name of an IAM user, and entries name several IAM users with this name. These IAM users
-// differ in their path, and IAM has at most one of them. The entries don't show which one.
+// checkName returns an error if the user gave only the name of an IAM user, and entries name several IAM users with this name. These IAM
+// users differ in their path, and IAM has at most one of them. The entries don't show which one.
 func (p principal) checkName(m *awsauth.Map) error {
 	if !p.anyPath {
 		return nil
@@ -99,8 +99,9 @@ func (p principal) checkName(m *awsauth.Map) error {
 	return nil
 }
 
-// parse reads a principal of a kind from a text. The text can be the ARN of a role with or without its path, the ARN of a session as aws sts
-// get-caller-identity prints it, the ARN of a user, an account or, with --account, a name.
+// parse reads a principal of a kind from a text. The text can be the ARN of a role with or without its path, the ARN of a session as aws
+// sts get-caller-identity prints it, the ARN of a user, an account or, with --account, a name. parse returns an error if the principal is
+// of another kind.
 func (o *nameOptions) parse(kind, text string) (principal, error) {
 	given := strings.TrimSpace(text)
 	if given == "" {
@@ -121,7 +122,7 @@ func (o *nameOptions) parse(kind, text string) (principal, error) {
 			return principal{}, fmt.Errorf("--account %q is not an account id of 12 digits", o.account)
 		}
 		if !slices.Contains(awsauth.Partitions(), o.partition) {
-			return principal{}, fmt.Errorf("--partition %q is not a partition", o.partition)
+			return principal{}, fmt.Errorf("--partition %q is not a partition: must be %s", o.partition, strings.Join(awsauth.Partitions(), ", "))
 		}
 		given = "arn:" + o.partition + ":iam::" + o.account + ":" + kind + "/" + strings.TrimPrefix(strings.TrimPrefix(given, "/"), kind+"/")
 	}
@@ -170,8 +171,8 @@ func parseAccount(text string) (principal, error) {
 	return p, nil
 }
 
-// parseAny returns the principals that a text can mean. A name without an ARN can be that of a role or of a user, so there may be several. For
-// a text that can't be a principal, such as a malformed ARN, parseAny returns none. An entry of aws-auth may still have this text.
+// parseAny returns the principals that a text can mean. A name without an ARN can be that of a role or of a user, so there may be several.
+// For a text that can't be a principal, such as a malformed ARN, parseAny returns none. An entry of aws-auth may still have this text.
 func (o *nameOptions) parseAny(text string) []principal {
 	var list []principal
 	for _, kind := range []string{kindRole, kindUser, kindAccount} {

@@ -91,8 +91,8 @@ func (a *app) remove(ctx context.Context, o *removeOptions, text string) error {
 	return e.run(ctx)
 }
 
-// removeFrom returns the edit that removes the elements of the principals from a version. text is the principal as the user wrote it. The edit
-// also removes an element with exactly this text in place of an ARN.
+// removeFrom returns the edit that removes the elements of the principals from a version. text is the principal as the user wrote it. The
+// edit also removes an element with exactly this text in place of an ARN.
 func removeFrom(v editedVersion, text string, named []principal) (textEdit, error) {
 	s, document := newSectionEdits(v), v.Parse()
 	entries := entriesOf(document.Map, func(arn string) bool {
@@ -125,8 +125,8 @@ func removeFrom(v editedVersion, text string, named []principal) (textEdit, erro
 	return result, nil
 }
 
-// missingEntry returns the error for a principal that no entry has. If the authenticator can't load a section, the error also says so, because
-// this section may have the entry.
+// missingEntry returns the error for a principal that no entry has. If the authenticator can't load a section, the error also says so,
+// because this section may have the entry.
 func missingEntry(v editedVersion, text string) error {
 	return errors.Join(fmt.Errorf("no entry of %s has the principal %s; kubectl awsauth get%s lists the principals", v.name, text, v.fileFlag()), v.readable(awsauth.Sections()...))
 }

@@ -12,9 +12,9 @@ import (
 // errFileChanged means that a file no longer has the content from which an edit was made.
 var errFileChanged = errors.New("another program changed the file in the meantime, and nothing was written; run the command again")
 
-// replaceFile replaces the content old of a file in one step, and keeps its mode and its owner. If name is a symbolic link, it keeps the link,
-// and replaces the file that the link leads to. It fails if the file has another content than old, if it is not a regular file, or if the user
-// may not write it.
+// replaceFile replaces a file whose content is old by one with the new content, in one step. The file keeps its permissions and, on Unix,
+// its owner. If name is a symbolic link, replaceFile keeps the link, and replaces the file that the link leads to. It fails if the file has
+// another content than old, if it is not a regular file, if checkWritable refuses it, or if the user can't make a file in its folder.
 func replaceFile(name string, old, content []byte) (err error) {
 	target, err := filepath.EvalSymlinks(name)
 	if err != nil {

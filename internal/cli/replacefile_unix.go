@@ -9,8 +9,7 @@ import (
 	"syscall"
 )
 
-// keepOwner gives a new file the owner and the group of another file. It fails if the user may not do
-// this.
+// keepOwner gives a new file the owner and the group of another file. It fails if the user may not do this.
 func keepOwner(f *os.File, of fs.FileInfo) error {
 	own, err := f.Stat()
 	if err != nil {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -42,7 +41,7 @@ rollback works in these steps:
   2. If the rules deny the edit, it stops, unless --force gives a reason.
   3. It asks you to confirm.
   4. It sends the edit to the API server, which calls the webhook as for any edit. The edit fails if
-     aws-auth changed in the meantime. The edit changes only data and binaryData.
+     aws-auth changed in the meantime. The edit changes only data, binaryData and the annotation of --force.
 
 --force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
 annotation only from a requester who may break the glass.
@@ -64,7 +63,7 @@ Exit status: 0 success or nothing to roll back, 1 denied or not confirmed, 2 an 
 			case len(args) > 0:
 				return fmt.Errorf("rollback takes no arguments, got %d; choose the version with --to", len(args))
 			case cmd.Flags().Changed("to") && o.to < 1:
-				return errors.New("--to must be a version number; kubectl awsauth history lists the versions")
+				return fmt.Errorf("--to %d is not a version number; kubectl awsauth history lists the versions", o.to)
 			case cmd.Flags().Changed("force") && strings.TrimSpace(o.force) == "":
 				return errNoReason
 			case o.cluster.impersonates() != "":
@@ -117,8 +116,8 @@ func (a *app) rollback(ctx context.Context, o *rollbackOptions) error {
 	return r.sendEdit(ctx)
 }
 
-// chooseVersion returns the version with this number. If the number is 0, it returns the newest good version whose content differs from
-// the live object.
+// chooseVersion returns the version with this number. If the number is 0, it returns the newest good version whose content differs from the
+// live object and can be in a manifest. It returns an error if there is no such version.
 func (h storedHistory) chooseVersion(live *corev1.ConfigMap, number int) (history.Version, error) {
 	if number > 0 {
 		return h.versionWithContent(number)
@@ -149,8 +148,8 @@ type rollback struct {
 
 func (r *rollback) versionName() string { return fmt.Sprintf("version %d", r.version.Number) }
 
-// showChange evaluates the edit, and prints the changes of access and the findings. It returns true if the rollback may continue: the
-// rules admit the edit, or the user set --force.
+// showChange evaluates the edit, and prints the changes of access and the findings. It returns true if the rollback may continue: the rules
+// admit the edit, or the user set --force. Otherwise it sets the exit status to statusDenied.
 func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	a, after := r.app, object{Object: r.version.Object()}
 	change, from := validate.Change{Operation: validate.Create, New: after.Object}, liveName(r.cluster.name)
@@ -177,8 +176,8 @@ func (r *rollback) showChange(policy validate.Policy) (bool, error) {
 	return true, nil
 }
 
-// bypassHint returns a hint with a command that writes the version as a member of the bypass group. rollback doesn't run the command itself,
-// because it doesn't impersonate groups.
+// bypassHint returns a hint with a command that writes the version as a member of the bypass group. rollback doesn't run the command
+// itself, because it doesn't impersonate groups.
 func (r *rollback) bypassHint() string {
 	verb := "replace"
 	if r.live == nil {
@@ -189,7 +188,7 @@ func (r *rollback) bypassHint() string {
 }
 
 // sendEdit sends the edit to the API server and prints the result. If the API server denies the edit, sendEdit sets the exit status to
-// statusDenied.
+// statusDenied. If the API server denies the edit or can't call a webhook, sendEdit prints the bypass hint.
 func (r *rollback) sendEdit(ctx context.Context) error {
 	a := r.app
 	cm := liveOrNew(r.live)

@@ -53,9 +53,9 @@ func loadConfig(file string) (*config.Config, error) {
 	return config.Load(file)
 }
 
-// clusterConfig returns the configuration from a file. If file is empty, it returns the configuration of the guard that writes the history h.
-// If it can't read the guard's configuration, it prints a note and returns the default configuration: the edit may be urgent, and the webhook
-// evaluates it again with the right configuration.
+// clusterConfig returns the configuration from a file. If file is empty, it returns the configuration of the guard that writes the history
+// h. If it can't read the guard's configuration, it prints a note and returns the default configuration: the edit may be urgent, and the
+// webhook evaluates it again with the right configuration.
 func (a *app) clusterConfig(ctx context.Context, c *cluster, h storedHistory, file string) (*config.Config, error) {
 	if file != "" {
 		return config.Load(file)

@@ -99,9 +99,9 @@ func (a *app) set(ctx context.Context, o *setOptions, text string) error {
 	return e.run(ctx)
 }
 
-// edit returns an edit of an entry in the version: the entry of the first of the named principals that has one. text is the principal as the
-// user wrote it, for errors. edit returns an error if no named principal has an entry. It also returns an error if no caller logs in by the
-// entry and the user didn't choose its groups.
+// edit returns an edit of an entry in the version: the entry of the first of the named principals that has one. text is the principal as
+// the user wrote it, for errors. edit returns an error if no named principal has an entry, or if the name is that of several users. It also
+// returns an error if no caller logs in by the entry, the entry has groups, and the user didn't choose new ones.
 func (o *setOptions) edit(v editedVersion, text string, named []principal) (textEdit, error) {
 	m := v.Load()
 	for _, p := range named {

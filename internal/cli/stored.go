@@ -21,20 +21,21 @@ const lastApplied = corev1.LastAppliedConfigAnnotation
 type applyMode int
 
 const (
-	applyIfApplied applyMode = iota // only if the old version has the annotation lastApplied and the new version doesn't come from a cluster
+	applyIfApplied applyMode = iota // lint chooses; see lintRun.applies
 	applyAlways
 	applyNever
 )
 
-// storedVersion is the version that the cluster will have after a change with --old.
+// storedVersion is the version that the cluster will have after a change. Its Object is nil if the change deletes aws-auth.
 type storedVersion struct {
 	*awsauth.Object
 
-	note string // the assumptions of lint about this version; empty if the input has the whole version
+	note string // the assumptions of lint about this version; empty if lint assumed nothing that the user must know
 }
 
-// store returns the version that a cluster stores after a user applies an aws-auth of an input. It assumes that the cluster has the version in
-// --old. Without --old it returns the aws-auth itself. argument is the flag with which kubectl apply reads the input, such as -f aws-auth.yaml.
+// store returns the version that a cluster stores after a user applies an aws-auth of an input. It assumes that the cluster has the version
+// in --old. Without --old it returns the aws-auth itself. argument is the flag with which kubectl apply reads the input, such as -f
+// aws-auth.yaml.
 func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 	old := l.change.Old
 	switch {
@@ -75,10 +76,10 @@ func (l *lintRun) store(o object, argument string) (storedVersion, error) {
 // listsAlone returns a note which says that lint evaluated only lists of entries, and not a whole aws-auth.
 func listsAlone(o object) string { return "evaluated " + o.Lists + ", not a whole aws-auth" }
 
-// applies reports whether lint evaluates a manifest as the input of kubectl apply. --apply and --apply=false decide this. Without the flag,
-// lint does so if the old version has the annotation lastApplied and the manifest doesn't come from a cluster. A manifest from a cluster is
-// complete: it is the result of a dry run, or an edited copy for kubectl replace. A Terraform resource that applies its manifest is always such
-// an input, except with --apply=false.
+// applies reports whether lint evaluates a manifest as the input of kubectl apply. --apply=false excludes this for every manifest. A
+// Terraform resource is such an input if and only if it applies its manifest. Any other manifest is such an input with --apply. Without the
+// flag, it is one if the old version has a valid annotation lastApplied and the manifest doesn't come from a cluster. A manifest from a
+// cluster is complete: it is the result of a dry run, or an edited copy for kubectl replace.
 func (l *lintRun) applies(o object) bool {
 	if o.Values() == nil || l.apply == applyNever || o.Resource != "" && o.Write != awsauth.Applies {
 		return false
@@ -108,9 +109,9 @@ func (l *lintRun) effect(input, result *awsauth.Object, note string) string {
 	return note
 }
 
-// partialNote returns a note for a manifest that lacks keys of the old version. lint evaluates such a manifest as a replacement, but kubectl
-// apply may keep the keys. partialNote returns "" if the manifest lacks no keys, if it comes from a Terraform resource, or if the user excluded
-// kubectl apply.
+// partialNote returns a note for a manifest that lacks keys of the old version. lint evaluates such a manifest as a replacement, but
+// kubectl apply may keep the keys. A key in another case, or with a value that isn't a text, doesn't count as lacking. partialNote returns
+// "" if the manifest lacks no keys, if it comes from a Terraform resource, or if the user excluded kubectl apply.
 func (l *lintRun) partialNote(o object, argument string) string {
 	lost := slices.DeleteFunc(missing(o.Data, l.change.Old.Data), func(path string) bool {
 		for key := range o.Data { // the rule misspelt-data-key reports such a key
@@ -145,8 +146,8 @@ func verb(list []string, singular, plural string) string {
 	return plural
 }
 
-// setKeys returns the old version after the change of a Terraform resource that sets only some keys. It removes the keys of before, which the
-// resource had set, and adds the keys of after. before and after may be nil.
+// setKeys returns the old version after a change that sets only some keys, as a Terraform resource or lists of entries do. It removes the
+// keys of before, which the resource had set, and adds the keys and annotations of after. before and after may be nil.
 func setKeys(old, before, after *awsauth.Object) *awsauth.Object {
 	if after == nil {
 		after = &awsauth.Object{}

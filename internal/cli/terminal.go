@@ -14,7 +14,7 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/report"
 )
 
-// isTerminal reports whether an output is a terminal.
+// isTerminal reports whether an output, or standard input, is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -41,8 +41,8 @@ func (a *app) ask(question string) (yes, asked bool, err error) {
 	return answer == "y" || answer == "yes", true, nil
 }
 
-// progress shows the number of finished files, clusters or regions. On a terminal it shows one line, which the caller must remove with clear before
-// it writes other text to the terminal. The zero value shows nothing.
+// progress shows the number of finished files, clusters or regions. On a terminal it shows one line, which the caller must remove with
+// clear before it writes other text to the terminal. The zero value shows nothing.
 type progress struct {
 	w     io.Writer
 	unit  string // such as files or clusters
