@@ -150,7 +150,7 @@ clusters, or a part of it, can't be read.`,
 
 var modes = []string{string(access.ModeConfigMap), string(access.ModeAPIAndConfigMap), string(access.ModeAPI)}
 
-// offline reports whether get reads aws-auth and RBAC from files, and makes no request to the API server. It may still read EKS and IAM.
+// offline reports whether get reads aws-auth and RBAC from files, and makes no request to the API server. get may still read EKS and IAM.
 func (o *getOptions) offline() bool { return o.file != "" || o.entries != "" || o.rbac != "" }
 
 // check validates and parses the arguments and flags.

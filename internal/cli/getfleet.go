@@ -97,7 +97,7 @@ func (a *app) firstError() error {
 	if len(errs) < 2 {
 		return errors.Join(errs...)
 	}
-	return fmt.Errorf("%w; %d other requests were refused or failed, too", errs[0], len(errs)-1)
+	return fmt.Errorf("%w; %s refused or failed, too", errs[0], count(len(errs)-1, "other request was", "other requests were"))
 }
 
 // keepSelected removes each principal that the flags select in no cluster. A principal that they select in one cluster keeps its access in

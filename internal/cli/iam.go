@@ -26,7 +26,8 @@ const (
 	iamTimeout = time.Minute
 )
 
-// principalLookup is a function that looks up principals in IAM, and returns which of them exist.
+// principalLookup is a function that looks up principals in IAM. It returns for each whether it exists, or the reason why this is not
+// known.
 type principalLookup func([]awsauth.ARN) validate.IAM
 
 // newPrincipalLookup returns a lookup that uses the AWS credentials of the environment.

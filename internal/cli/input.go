@@ -43,7 +43,7 @@ type input struct {
 	notes              []string
 	unknown            bool            // the input may have an aws-auth that is not in objects; see named
 	plan               bool            // the input is a Terraform plan
-	entries            *entryplan.Plan // the access entries, access policies and clusters in the input; nil if there are none
+	entries            *entryplan.Plan // the access entries, access policies and clusters in a plan or template; nil if there are none
 	built              bool            // the input is the result of the build of a Kustomization
 	// notKubernetes reports whether there are problems, and each concerns a document that parses but is not a Kubernetes object, such as an
 	// Ansible playbook.

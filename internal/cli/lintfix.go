@@ -24,8 +24,8 @@ type fileFix struct {
 	access []report.Access // the changes of access by the corrections; has only objects with such a change
 	diff   []byte          // with --dry-run
 	text   []byte          // the manifests from standard input after the corrections
-	// written reports whether the corrections change the file. With --dry-run, lint does not write this change. It is false for standard
-	// input.
+	// written reports whether the corrections change the file. With --dry-run, lint does not write this change. For standard input, written is
+	// false.
 	written, dryRun bool
 }
 

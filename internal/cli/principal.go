@@ -39,7 +39,7 @@ type principal struct {
 	id       string // the id of an account; empty for a role or user
 	withPath string // the ARN of a role with its path, which an access entry needs; empty if the user gave no path
 	anyPath  bool   // the user gave only the name of an IAM user, and the path of this IAM user is not known
-	note     string // how the ARN differs from the text that the user wrote; empty if they are equal
+	note     string // how the ARN or id differs from the text that the user wrote; empty if they are equal
 }
 
 // String returns the ARN, or the id of the account.
