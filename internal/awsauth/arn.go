@@ -29,7 +29,7 @@ type ARN struct {
 	Partition string // aws, aws-cn, …
 	Service   string // iam or sts
 	Account   string // 12 digits
-	Resource  string // role/NAME, role/PATH/NAME, user/NAME, user/PATH/NAME, root, assumed-role/NAME/SESSION, federated-user/NAME
+	Resource  string // role/NAME, role/PATH/NAME, user/NAME, user/PATH/NAME, root, assumed-role/NAME[/SESSION], federated-user/NAME
 }
 
 // String returns the ARN as AWS writes it.
@@ -37,8 +37,9 @@ func (a ARN) String() string {
 	return "arn:" + a.Partition + ":" + a.Service + "::" + a.Account + ":" + a.Resource
 }
 
-// SessionRole returns the ARN of the role of an STS session. It derives this ARN as the authenticator does
-// (pkg/arn/arn.go, Canonicalize). For any other ARN it returns false.
+// SessionRole returns the ARN of the role of an STS session, as the authenticator does (pkg/arn/arn.go, Canonicalize).
+// It also accepts an ARN without the name of the session, which the authenticator refuses. For any other ARN it returns
+// false.
 func (a ARN) SessionRole() (ARN, bool) {
 	rest, ok := strings.CutPrefix(a.Resource, "assumed-role/")
 	if !ok {
@@ -78,8 +79,10 @@ func (e *ARNError) Error() string { return fmt.Sprintf("%q %s", e.Text, e.Proble
 // ParseARN parses the ARN of a principal. It accepts scheme, partition, service and resource type in upper or lower
 // case, because the authenticator compares ARNs ignoring case (pkg/config/mapper.go, Matches). In the result these
 // parts are in lower case, and the other parts are unchanged.
-// Every error is an [*ARNError] and means that no caller can have this ARN. ParseARN checks names against the
-// characters and lengths that IAM allows (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken).
+//
+// Every error is an [*ARNError] and means that no caller can have this ARN. ParseARN checks the characters of names and
+// paths and the lengths of names (IAM API reference, CreateRole, CreateUser; STS, GetFederationToken). It doesn't check
+// the lengths of paths and the names of sessions, so it accepts some ARNs that no caller can have.
 func ParseARN(text string) (ARN, error) { return parseARN(text, similarARN) }
 
 // parseARN is ParseARN with a parameter: similar returns the hint for a text in which parseARN recognizes no known
@@ -178,7 +181,8 @@ func GroupHint(prefix string) string {
 	return "map a role that the group may assume: write " + prefix + ":role/NAME"
 }
 
-// nameHint returns the hint for an ARN whose resource has a name that IAM does not allow. kind is the resource type.
+// nameHint returns the hint for an ARN whose name is missing, or whose name or path IAM does not allow. kind is the
+// resource type.
 func nameHint(a ARN, kind string) string {
 	if kind == "assumed-role" {
 		kind, a.Service = "role", "iam"
@@ -188,7 +192,8 @@ func nameHint(a ARN, kind string) string {
 }
 
 // checkName checks a name that may have a path before it. IAM must allow the characters of the name and of the path.
-// The name without the path may have at most limit characters. The error has no Text, and may have no Hint.
+// The name without the path must have at least one character, and at most limit characters. The error has no Text, and
+// may have no Hint.
 func checkName(pathAndName string, limit int) *ARNError {
 	i := strings.LastIndexByte(pathAndName, '/')
 	path, name := pathAndName[:i+1], pathAndName[i+1:]
@@ -251,7 +256,8 @@ func IsAccountID(id string) bool {
 
 // Canonicalize turns the ARN of a caller, as STS GetCallerIdentity returns it, into the ARN that the authenticator
 // searches for (pkg/arn/arn.go, Canonicalize). It turns the ARN of an STS session into that of its role, and returns
-// every other ARN unchanged. An error means that the authenticator refuses the caller without a search.
+// every other ARN that the authenticator accepts unchanged. An error means that the authenticator refuses the caller
+// without a search.
 func Canonicalize(arn string) (string, error) {
 	parts, ok := splitARN(arn)
 	if !ok || parts[0] != "arn" {
@@ -287,8 +293,8 @@ func splitARN(text string) (parts [6]string, ok bool) {
 	return parts, true
 }
 
-// AccountOf returns the account in an ARN: the text between the fourth and the fifth colon. It returns "" for a text
-// with fewer than four colons.
+// AccountOf returns the account in an ARN: the text between the fourth and the fifth colon. For a text without a fifth
+// colon it returns the rest after the fourth, and for a text with fewer than four colons it returns "".
 func AccountOf(arn string) string {
 	parts, _ := splitARN(arn)
 	return parts[4]

@@ -11,7 +11,8 @@ import (
 const principalHint = "write the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/NAME"
 
 // looksPlain reports whether a text has exactly five colons, in the places where an ARN of a principal has them, and
-// consists of ASCII characters other than white space. ParseARN does not call describeMistake for such a text.
+// consists of ASCII characters other than white space and control characters. ParseARN does not call describeMistake
+// for such a text.
 func looksPlain(text string) bool {
 	colons := 0
 	for i := range len(text) {
@@ -19,7 +20,7 @@ func looksPlain(text string) bool {
 		case c == ':':
 			colons++
 			if (colons == 4) != (i > 0 && text[i-1] == ':') {
-				return false // only the region, between the third and the fourth colon, is empty
+				return false // two colons in a row must stand around the region, and nowhere else
 			}
 		case c <= ' ' || c >= utf8.RuneSelf:
 			return false
@@ -28,8 +29,8 @@ func looksPlain(text string) bool {
 	return colons == 5
 }
 
-// describeMistake recognizes mistakes that people often make when they write an ARN. It returns the first mistake in
-// the text with its hint, or nil if it recognizes none.
+// describeMistake recognizes mistakes that people often make when they write an ARN. If a text has mistakes of several
+// kinds, it returns the first in the order of its list, with the hint. It returns nil if it recognizes none.
 func describeMistake(text string) *ARNError {
 	for _, recognize := range []func(string) *ARNError{endsInvisible, foldedLine, hasTypographic, severalARNs, wrongColons} {
 		if err := recognize(text); err != nil {
@@ -115,9 +116,9 @@ func similarARN(text string) string {
 // innerARN matches the beginning of a second ARN within a text.
 var innerARN = regexp.MustCompile(`(?i)[^a-z0-9]\s*(arn:[a-z0-9-]*:(?:iam|sts):)`)
 
-// NestedARN returns the last ARN that a text holds inside another ARN. In arn:aws:iam::111122223333:user/arn:… it is
-// the ARN after user/. If the inner ARN is the ARN of a principal, NestedARN returns it in the form that an entry
-// needs. It returns false if the text holds no inner ARN.
+// NestedARN returns the last of several ARNs in a text. In arn:aws:iam::111122223333:user/arn:… it is the ARN after
+// user/. If the last ARN is the ARN of a principal, NestedARN returns it in the form that an entry needs. It returns
+// false if the text does not hold several ARNs.
 func NestedARN(text string) (inner string, ok bool) {
 	if !mayNest(text) {
 		return "", false
@@ -138,7 +139,8 @@ func NestedARN(text string) (inner string, ok bool) {
 func mayNest(text string) bool { return strings.Count(text, ":") >= 8 }
 
 // severalARNs recognizes an ARN inside another ARN, and a list of ARNs. It does not report the ARN of a user whose path
-// holds another ARN, because IAM allows such a path; see [NestedARN].
+// holds another ARN, because IAM allows such a path; see [NestedARN]. It also does not report an inner ARN whose path
+// holds a colon.
 func severalARNs(text string) *ARNError {
 	if !mayNest(text) {
 		return nil
@@ -166,7 +168,8 @@ func hasPrefixFold(text, prefix string) bool {
 	return len(text) >= len(prefix) && strings.EqualFold(text[:len(prefix)], prefix)
 }
 
-// arnParts matches the parts of an ARN with any number of colons between them.
+// arnParts matches the parts of an ARN without a region. Between the parts up to the service there is at least one
+// colon, and between the parts after it any number of colons.
 var arnParts = regexp.MustCompile(`(?i)^arn:+([a-z0-9-]+):+(iam|sts):*(\d*):*((?:role|user|group|assumed-role|federated-user|instance-profile)[:/][^:]+|root)$`)
 
 // wrongColons recognizes an ARN with too many, too few or misplaced colons, with a colon in place of a slash, or

@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// maxCached limits the number of sections in a Cache, and maxCachedBytes the size of their texts. A change has at most
-// three new sections, so eight sections cover the last two changes. A decoded section takes about ten times the memory
-// of its text.
+// maxCached limits the number of sections in a Cache, and maxCachedBytes the bytes of all their texts together. A change
+// has at most three new sections, so eight sections cover the last two changes. A decoded section takes about ten times
+// the memory of its text.
 const (
 	maxCached      = 8
 	maxCachedBytes = 2 << 20
 )
 
-// Cache holds decoded sections by their text. The old version of a change is usually the new version of an earlier
+// Cache holds decoded sections by their name and text. The old version of a change is usually the new version of an earlier
 // change, so its sections are decoded already. The zero Cache is empty and ready to use. Its methods may be called
 // concurrently. A nil Cache stores nothing.
 type Cache struct {

@@ -11,8 +11,8 @@ const maxClosest = 1000
 
 // closest adds a near miss for the entry whose ARN is most similar to the caller's ARN. It compares at most maxClosest
 // well-formed ARNs. The edit distance of the two ARNs may be at most an eighth of the length of the caller's ARN. The
-// edit distance of the two names may be at most a third of the length of the caller's name. If no entry is that
-// similar, closest adds nothing.
+// edit distance of the names in these ARNs may be at most a third of the length of the caller's name. If no entry is
+// that similar, closest adds nothing.
 func (s *search) closest(d *Document) {
 	canonical := s.want.String()
 	var best *NearMiss

@@ -7,8 +7,9 @@ import (
 )
 
 // WithoutComments returns a YAML text with spaces in place of its comments, so that offsets stay the same. A number sign
-// in quotes or in a block scalar begins no comment. In a text that does not parse, the ends of quoted texts are not
-// certain, so there every number sign after white space begins a comment.
+// in quotes or in a block scalar begins no comment. In a text for which [Outline] returns an error, such as one that
+// does not parse, the ends of quoted texts are not certain. So there, and after the first YAML document, every number
+// sign at the beginning of a line or after white space counts as the beginning of a comment.
 func WithoutComments(text string) string {
 	if !strings.Contains(text, "#") {
 		return text
@@ -37,7 +38,7 @@ func WithoutComments(text string) string {
 type opaquePart struct{ start, end int }
 
 // opaqueParts returns the quoted texts and the block scalars of the first document of a YAML text, sorted by their
-// offsets. It returns nil for a text that does not parse.
+// offsets. It returns nil for a text for which Outline returns an error.
 func opaqueParts(text string) (parts []opaquePart) {
 	root, err := Outline(text)
 	if err != nil || root == nil {

@@ -10,18 +10,18 @@ import (
 // values come from the authenticator's decoder, and the positions from a node tree of the text.
 type Document struct {
 	Map *Map
-	// Texts are the texts of the sections. They leave out a section that is missing or that the authenticator treats as
-	// empty.
+	// Texts are the texts of the sections, without a section that is missing or that the authenticator treats as empty.
 	Texts []*Text
 	// Roles and Users are the elements of Map.Roles and Map.Users with their positions.
 	Roles, Users []Mapping
 	// Accounts are the elements of mapAccounts that the authenticator keeps, and BadAccounts those that it drops
 	// because they are not scalars. Both end before the first element that the authenticator can't decode.
 	Accounts, BadAccounts []Field
-	// DataKeys and BinaryKeys are the keys under data and binaryData, sorted.
+	// DataKeys are the keys under data, without those in NotText. BinaryKeys are the keys under binaryData. Both are
+	// sorted.
 	DataKeys, BinaryKeys []Scalar
 	// NotText are the keys under data whose value is not a string. DuplicateKeys are the second and further occurrences
-	// of data, and of keys under data and binaryData. Only manifests can have such keys.
+	// of data, and of keys under data and binaryData. Only manifests can have keys of these two kinds.
 	NotText, DuplicateKeys []Scalar
 	// Immutable reports whether the ConfigMap is immutable.
 	Immutable bool
@@ -100,7 +100,9 @@ func (d *Document) addKeys(o *Object) {
 	}
 }
 
-// Fault is a fault of the text of a section, such as a syntax error. The fault of a single entry is not a Fault.
+// Fault is a fault because of which the authenticator doesn't read a section, or a part of it, such as a syntax error. A
+// Fault can also mean that this package can't evaluate the section, see [Text]. The fault of a single entry is not a
+// Fault.
 type Fault struct {
 	Position
 	Problem string // the fault, as part of a sentence

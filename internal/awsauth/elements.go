@@ -6,8 +6,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// mappings returns the decoded elements with their nodes. The elements of a plain text get no nodes here: withNodes
-// adds them when the first position is needed.
+// mappings returns the decoded elements with their nodes. The elements of a text in the plain form get no nodes here;
+// withNodes finds the nodes when the first position is needed.
 func (t *Text) mappings(entries []Entry) []Mapping {
 	if !t.plain {
 		return t.join(entries)
@@ -29,8 +29,8 @@ func (t *Text) withNodes() []Mapping {
 	return t.located
 }
 
-// join returns the decoded elements with their nodes in the tree. If the tree has another number of elements, join
-// records a Disagreement, and the elements have no nodes.
+// join returns the decoded elements with their nodes in the tree. If there is no tree, or if the tree has another number
+// of elements, the elements have no nodes, and join records a Disagreement. Without decoded elements it records none.
 func (t *Text) join(entries []Entry) []Mapping {
 	list := make([]Mapping, len(entries))
 	located := t.root != nil && len(t.root.Content) == len(entries)

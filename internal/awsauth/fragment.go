@@ -113,7 +113,7 @@ func blockList(p *part, n *yaml.Node) (string, []segment) {
 	return b.String(), segments
 }
 
-// BareSection returns an aws-auth with one section. The text of the section is the whole file.
+// BareSection returns an aws-auth with one section. The text of the section is the whole file after its byte order mark.
 func BareSection(name Section, src []byte) *Object {
 	f := newFile(string(src))
 	text := f.text[f.lines.first:]
@@ -153,7 +153,8 @@ func (o *Object) WithoutPositions() *Object {
 }
 
 // WithValues returns the object with the content of another manifest, such as the result of a patch. values is the
-// decoded manifest. A text that is the same in both manifests keeps its position.
+// decoded manifest. A key of o keeps its position if both manifests have the same text for the key, or if the other
+// manifest lacks the key.
 func (o *Object) WithValues(values map[string]any) *Object {
 	result := newObject(&part{file: new(file)}, values, nil)
 	result.positions = nil

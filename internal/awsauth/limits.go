@@ -9,18 +9,19 @@ import (
 	yamlv2 "go.yaml.in/yaml/v2"
 )
 
-// maxTokens limits the number of elements, keys and flow values in the text of all sections of an object together. It
-// also limits this number for each section after its aliases are unfolded. The review of a text with many more tokens
-// took seconds and most of a gigabyte, because each token costs a node in several trees. An entry of aws-auth has about
-// seven tokens in 150 bytes, so a ConfigMap of 1 MiB that is full of entries has 50,000 tokens.
+// maxTokens limits the number of elements, keys and flow values in the text of all sections of an object together. If a
+// section has aliases, maxTokens also limits the nodes of this section after its aliases are unfolded: its elements,
+// keys and values. The review of a text with many more tokens took seconds and most of a gigabyte, because each token
+// costs a node in several trees. An entry of aws-auth has about seven tokens in 150 bytes, so a ConfigMap of 1 MiB that
+// is full of entries has 50,000 tokens.
 const maxTokens = 60_000
 
-// maxUnfolded limits the bytes of a section's scalars after its aliases are unfolded. A ConfigMap holds 1 MiB, and a
+// maxUnfolded limits the bytes of a section's texts after its aliases are unfolded. A ConfigMap holds 1 MiB, and a
 // normal text does not unfold to four times that size. yaml.v2 limits the number of nodes but not their size: it turned
 // a text of 127 KiB into 1.7 GiB of memory.
 const maxUnfolded = 4 << 20
 
-// maxDirectives limits the lines of a section that begin with a percent sign. YAML has two directives, and aws-auth
+// maxDirectives limits the lines of a section that begin with a percent sign, after any spaces. YAML has two directives, and aws-auth
 // needs neither. Both YAML readers compare each %TAG with all earlier ones: 76,000 of them took 21 s.
 const maxDirectives = 16
 
@@ -60,8 +61,8 @@ func (o *Object) checkLimits() map[Section]error {
 
 // countCosts counts the lines that can be directives, and the tokens. Lines end as in YAML 1.1. Tokens are commas,
 // opening brackets and braces, and the dashes, colons and question marks that YAML may read as indicators. countCosts
-// may count too many tokens, but never too few. It skips a line that begins with a number sign and has no quote,
-// because such a line is a comment or part of a scalar.
+// may count too many tokens, but never too few. In a text in UTF-8 it skips a line that begins with a number sign and
+// has no quote, because such a line is a comment or part of a scalar.
 func countCosts(text string) (directives, tokens int) {
 	line := true                  // whether only blanks precede the current character in its line
 	utf := utf8.ValidString(text) // whether the text is UTF-8; lines of UTF-16 end in other ways
@@ -107,8 +108,9 @@ func checkAtRandom(keys index) error {
 }
 
 // checkUnfolded returns an error if a text is too large after each alias is replaced by the node that it stands for. It
-// decodes the text with yaml.v2 to count the nodes. This is safe for a hostile text: yaml.v2 stops after 400,000 nodes
-// that come from aliases, and these nodes share their memory. If yaml.v2 refuses the text, checkUnfolded returns nil.
+// decodes the text with yaml.v2 to count the nodes. yaml.v2 limits the share of nodes that come from aliases, so a text
+// of at most maxTokens tokens gives less than a million nodes. A text without a tag takes no memory again for an alias.
+// If yaml.v2 refuses the text, checkUnfolded returns nil.
 func checkUnfolded(text string) error {
 	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
 		return nil
@@ -125,7 +127,7 @@ func checkUnfolded(text string) error {
 	return nil
 }
 
-// unfolding counts the nodes of a decoded text and the bytes of its scalars.
+// unfolding counts the nodes of a decoded text and the bytes of its strings, until one of them is over its limit.
 type unfolding struct{ nodes, bytes int }
 
 func (u *unfolding) add(value any) {

@@ -21,8 +21,8 @@ type lineIndex struct {
 
 const (
 	byteOrderMark = "\ufeff"
-	// runesStep is the maximum number of characters that a translation scans. The index costs one word of memory for
-	// each 256 characters.
+	// runesStep is the number of characters between two elements of runes. So the index costs one word of memory for
+	// each 256 characters, and a search in it scans fewer than 256 characters.
 	runesStep = 256
 )
 
@@ -73,8 +73,8 @@ func runeOffsets(text string, first int) []int {
 	return offsets
 }
 
-// OffsetAt returns the byte offset in a file of a line and a column, as [Position] counts them. A line after the last one has the offset of
-// the end.
+// OffsetAt returns the byte offset of a line and a column in a file. Line and column count as in [Position]. For a line
+// before the first or after the last, it returns the beginning or the end of the text.
 func OffsetAt(text string, line, column int) int {
 	ix := newLineIndex(text)
 	return ix.offsetIn(ix.editor, text, line, column)

@@ -17,10 +17,10 @@ import (
 // (pkg/mapper/configmap/configmap.go, ParseMap and saveMap).
 type Map struct {
 	// Roles and Users hold every element of mapRoles and mapUsers in the order of the text. They include the elements
-	// that the authenticator drops, see Entry.Dropped.
+	// that the authenticator drops, see Entry.Dropped. They are empty for a section with a LoadError.
 	Roles, Users []Entry
-	// Accounts holds the elements of mapAccounts that the authenticator keeps. After an element that it can't decode,
-	// the authenticator keeps the remaining elements as empty texts.
+	// Accounts holds the elements of mapAccounts that the authenticator keeps. In place of an element that it can't
+	// decode, and of all elements after that, the authenticator keeps empty texts.
 	Accounts []string
 
 	sections   map[Section]section
@@ -103,7 +103,7 @@ type userElement struct {
 }
 
 // Load decodes the object as the authenticator does. It never fails: the Map leaves out everything that the
-// authenticator can't read.
+// authenticator can't read, and sections that are too expensive to evaluate; see [Map.LoadError].
 func (o *Object) Load() *Map { return newMap(o.loadSections(o.checkLimits(), nil)) }
 
 // ParseChange loads the object before a change and parses the object after it. It decodes only sections that are not in
@@ -257,8 +257,8 @@ func decodeList[T any](text string) ([]T, section) {
 
 // decodeAccounts decodes mapAccounts. The authenticator reads it with yaml.v2 directly into a list of strings. This
 // drops elements that are not scalars. yaml.v2 stops at an element that it can't decode, such as !!int x. The
-// authenticator then keeps the elements before it as they are, and the elements after it as empty texts. It loads
-// nothing from a text that does not parse.
+// authenticator then keeps the elements before it, and empty texts in place of it and of the elements after it. The
+// authenticator loads nothing from a text that does not parse.
 func decodeAccounts(text string) section {
 	var accounts []string
 	err := yamlv2.Unmarshal([]byte(text), &accounts)

@@ -63,8 +63,8 @@ func SortErrors(errs []error) {
 	})
 }
 
-// wideEncoding detects a text in UTF-16 or UTF-32 by its byte order mark, or by the zero bytes of its first character. It
-// returns "is UTF-16", for example, or "" for other texts.
+// wideEncoding detects a text in UTF-16 or UTF-32 by its byte order mark, or by a zero byte among its first four bytes.
+// It returns "is UTF-16", for example, or "" for other texts.
 func wideEncoding(src []byte) string {
 	begins := func(mark string) bool { return bytes.HasPrefix(src, []byte(mark)) }
 	switch {
@@ -85,7 +85,7 @@ type foundObject struct {
 }
 
 // findAWSAuth returns the object itself if it is an aws-auth, see isNamedAWSAuth. For a list it returns the aws-auth
-// objects in the list. The elements of a typed list, such as ConfigMapList, need not repeat the type.
+// objects in the list. The elements of a typed list, such as ConfigMapList, need no kind and apiVersion of their own.
 func findAWSAuth(object map[string]any, path Path) []foundObject {
 	kind, _ := object["kind"].(string)
 	items, ok := object["items"].([]any)
@@ -170,8 +170,8 @@ func inapplicable(object map[string]any) (field, problem string) {
 }
 
 // misplacedSection returns a top-level field in the wrong place, and the problem. The field has the name of a section,
-// or it holds a section, directly or below a key data. If data has a section, a field of the second kind is not a
-// problem. kubectl refuses a misplaced field, because it refuses unknown fields by default (kubernetes v1.37.2,
+// or it holds a section, directly or below a key data. If data has a section, or if the field is binaryData, a field of
+// the second kind is not a problem. kubectl refuses a misplaced field, because it refuses unknown fields by default (kubernetes v1.37.2,
 // kubectl, --validate=strict). misplacedSection returns "" for both if there is no such field.
 func misplacedSection(object map[string]any) (field, problem string) {
 	data, _ := object["data"].(map[string]any)
@@ -205,7 +205,7 @@ func sectionIn(mapping map[string]any) (key string, ok bool) {
 	return "", false
 }
 
-// HasUnknownTemplate reports whether a text holds a template that the authenticator does not render.
+// HasUnknownTemplate reports whether a text holds two opening braces with which no template of the authenticator begins.
 func HasUnknownTemplate(text string) bool {
 	for {
 		i := strings.Index(text, "{{")

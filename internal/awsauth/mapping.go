@@ -28,7 +28,7 @@ type Mapping struct {
 	has     [4]bool // whether the element has each of sharedKeys; set only if the element has other keys or a merge
 }
 
-// Field is a value or a key of an element, or an element of mapAccounts. At computes its position on demand.
+// Field is an element of a section, or a key or a value of an element. At computes its position on demand.
 type Field struct {
 	Value string
 
@@ -42,8 +42,8 @@ type Field struct {
 	Below string
 }
 
-// At returns the position of the value, or that of its element if the value is missing. Line and Column are zero if the
-// node of the value is not known.
+// At returns the position of the field. If the value is missing, Path is still the path of the value, but Line and Column
+// are those of its element. They are zero if the node of the field is not known.
 func (f Field) At() Position {
 	path := fmt.Sprintf("%s[%d]", f.text.Section.Path(), f.index)
 	if f.name != "" {
@@ -62,7 +62,7 @@ func (f Field) At() Position {
 	return f.text.nodePlace(path, n)
 }
 
-// nodeOf returns the node of a field that has none yet. m is the field's element with its nodes.
+// nodeOf returns the node for a field of a text in the plain form. m is the field's element with its nodes.
 func (m Mapping) nodeOf(f Field) *yaml.Node {
 	switch {
 	case f.name == m.ARN.name:
@@ -89,8 +89,9 @@ func (p Position) At() Position { return p }
 // At returns the position of the element.
 func (m Mapping) At() Position { return m.field("", m.written).At() }
 
-// Block returns the text from this element up to the next element, without white space. It leaves out dashes, commas
-// and closing brackets at the end. It returns "" if the place of the element in the text is not known.
+// Block returns the text from this element up to the next element or the end of the list, without white space and
+// invisible characters. It leaves out dashes, commas and closing brackets at the end. It returns "" if the place of the
+// element in the text is not known.
 func (m Mapping) Block() string {
 	m = m.withNodes()
 	if m.written == nil {
@@ -133,7 +134,7 @@ type pair struct{ key, value *yaml.Node }
 
 // pairs returns the keys of an element with their values, in order. The keys of a merged mapping stand in the place of
 // the merge. depth is the number of merges around n. pairs ignores merges that are nested more than eight levels deep,
-// so the values from such merges have no position.
+// so the values from such merges have no position of their own.
 func pairs(n *yaml.Node, depth int) []pair {
 	var list []pair
 	if n == nil || n.Kind != yaml.MappingNode || depth > 8 {
@@ -353,8 +354,8 @@ func (m Mapping) DuplicateKeys() []Field {
 
 // Folded returns the first line that YAML appends to the value, and the position of this line. YAML appends a line
 // below the value that is indented deeper than the key of the value. Folded returns false if YAML appends no line. It
-// also returns false for a value in quotes or in a block scalar, because the author of such a value wanted several
-// lines.
+// also returns false for a value with a tag, in quotes or in a block scalar, because the author of such a value wanted
+// several lines.
 func (f Field) Folded() (line string, at Position, ok bool) {
 	if f.node == nil && f.text.plain {
 		return "", Position{}, false // every value of a plain text is on one line

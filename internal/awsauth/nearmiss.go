@@ -47,13 +47,14 @@ func (n NearMiss) String() string {
 
 // NearMisses explains why Resolve found no entry for a canonical ARN (see [Canonicalize]). It returns the near misses
 // of these kinds:
-//   - elements whose ARN differs from the canonical ARN in one respect
+//   - elements whose ARN differs from the canonical ARN in one respect, or is malformed and may mean this ARN
+//   - elements with this ARN that the authenticator drops, or replaces by another element
 //   - elements of mapAccounts that have the digits of the account, but are not its id
 //   - sections from which the authenticator loads nothing
 //   - keys and texts that the authenticator does not read, and that may hold the ARN
 //
-// If there is no such near miss, it returns the entry with the most similar ARN, see closest. It returns nil if
-// canonicalARN is not an ARN of a principal.
+// If there is no such near miss, it returns the entry with the most similar ARN, see closest. It returns nil if no entry
+// is similar, or if canonicalARN is not the ARN of a principal.
 func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	d := o.Parse()
 	want, err := ParseARN(canonicalARN)
@@ -279,8 +280,8 @@ func placeOf(raw string, at int) string {
 	return "in a line that is not the ARN of an entry"
 }
 
-// Names reports whether the text of any section holds an ARN, in an element or in a comment. The beginning of a longer
-// ARN does not count. An ARN in the username of an element does not count.
+// Names reports whether the text of any section holds an ARN, in an element or in a comment. It ignores case. The
+// beginning of a longer ARN does not count, and neither does an ARN in the username of an element.
 func (d *Document) Names(arn string) bool {
 	if d.folded == "" {
 		var b strings.Builder

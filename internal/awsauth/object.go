@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// Section is one of the three keys under data that the authenticator reads. It reads no key that differs in case
-// (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap).
+// Section is one of the three keys under data that the authenticator reads. The authenticator ignores a key that differs
+// from them in case (aws-iam-authenticator v0.7.18, pkg/mapper/configmap/configmap.go, ParseMap).
 type Section string
 
 // The sections, in the order in which the authenticator looks a caller up.
@@ -39,7 +39,7 @@ type Position struct {
 	Line, Column int
 }
 
-// Scalar is a value with its position.
+// Scalar is a value or a key with its position.
 type Scalar struct {
 	Value string
 	Position
@@ -52,14 +52,14 @@ const (
 	Name      = "aws-auth"
 )
 
-// Object is an aws-auth ConfigMap from the API server or from a manifest.
-// The zero Object is an empty ConfigMap.
+// Object is an aws-auth ConfigMap from the API server or from a manifest. [Source.ObjectOf] and [BareSection] make one
+// from sections outside of a ConfigMap. The zero Object is an empty ConfigMap.
 type Object struct {
 	Data map[string]string
 	// BinaryData holds the names of the keys under binaryData. The authenticator ignores these keys.
 	BinaryData []string
 	Immutable  bool
-	// Annotations are the object's annotations, or the subset that the caller needs.
+	// Annotations are the annotations of the object, or some of them.
 	Annotations map[string]string
 	// NotText are the keys under data whose value in a manifest is not a string, such as a list that is written without
 	// a block scalar. The API server refuses such a manifest. A stored object has no such keys.

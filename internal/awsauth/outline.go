@@ -36,7 +36,7 @@ const (
 type Span struct {
 	Kind  SpanKind
 	Quote Quote
-	// Value is the value of a scalar.
+	// Value is the value of a scalar, or the name of the anchor to which an alias refers.
 	Value string
 	// Items are the elements of a list, or the keys and values of a mapping, alternately.
 	Items []*Span
@@ -97,7 +97,8 @@ func (s *Span) move(by int) {
 }
 
 // span returns the span of a node, or nil if it can't find the node's end. after is the offset after the dash, colon or
-// question mark before the node. If there is no such character, after is the offset of the node.
+// question mark before the node. If there is no such character, after is the offset of the node, or of the place where a
+// value is missing.
 func (o *outliner) span(n *yaml.Node, after int) *Span {
 	at := o.lines.offset(o.text, n.Line, n.Column)
 	s := &Span{Mark: at, After: after, Start: at, Text: skipProperties(o.text, at), Value: n.Value}
@@ -148,8 +149,8 @@ func (o *outliner) span(n *yaml.Node, after int) *Span {
 	return s
 }
 
-// item returns the span of n, an element of a list or a key of a mapping. after is the end of the node before n. item
-// returns nil if it can't find the end of n.
+// item returns the span of n, an element of a list or a key of a mapping. after is the end of the node before n, or the
+// offset at which the items of parent begin. item returns nil if it can't find the end of n.
 func (o *outliner) item(parent *Span, n *yaml.Node, after int) *Span {
 	at := o.skip(after, "")
 	if parent.Flow {

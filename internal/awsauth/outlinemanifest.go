@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// ManifestOutline is the text of an aws-auth in a file of manifests.
+// ManifestOutline is the outline of an aws-auth in a file of manifests.
 type ManifestOutline struct {
 	// Object is the mapping of the object.
 	Object *Span
@@ -21,7 +21,8 @@ type ManifestOutline struct {
 }
 
 // OutlineManifest returns the outline of the aws-auth that begins at a line of a file; see [Manifest]. It returns an
-// error if no aws-auth begins there, or if it can't find the end of a node.
+// error if no aws-auth begins there, if two YAML readers disagree on the document, or if it can't find the end of a
+// node.
 func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 	sources, problems := readManifests(src)
 	o := &ManifestOutline{sources: sources, problems: problems, index: -1}
@@ -48,9 +49,9 @@ func OutlineManifest(src []byte, line int) (*ManifestOutline, error) {
 	return o, nil
 }
 
-// Differs reports whether a file has other decoded documents than it should have. src is the file. It should have the
-// documents of o, with text under keys of its aws-auth, such as data and mapRoles. Differs also returns true if src has more
-// errors than the file of o.
+// Differs compares src, the file of o after an edit, with the result that the edit should have: text is under keys of the
+// aws-auth, such as data and mapRoles, and everything else is unchanged. Differs reports whether the decoded documents
+// differ from this result, or whether src has more errors than the file of o.
 func (o *ManifestOutline) Differs(src []byte, keys Path, text string) bool {
 	sources, problems := readManifests(src)
 	if len(sources) != len(o.sources) || problems > o.problems {
@@ -79,7 +80,8 @@ func readManifests(src []byte) (sources []*Source, problems int) {
 	return sources, problems
 }
 
-// withText returns a document with a text at a path. It adds the keys of the path that the document lacks.
+// withText returns a document with a text at a path. It adds the keys of the path that the document lacks. If a list of
+// the document lacks an element of the path, it returns the document unchanged.
 func withText(value any, path Path, text string) any {
 	if len(path) == 0 {
 		return text
