@@ -21,8 +21,9 @@ const maxTokens = 60_000
 // a text of 127 KiB into 1.7 GiB of memory.
 const maxUnfolded = 4 << 20
 
-// maxDirectives limits the lines of a section that begin with a percent sign, after any spaces. YAML has two directives, and aws-auth
-// needs neither. Both YAML readers compare each %TAG with all earlier ones: 76,000 of them took 21 s.
+// maxDirectives limits the lines of a section whose first character other than white space is a percent sign. YAML has
+// two directives, and aws-auth needs neither. Both YAML readers compare each %TAG with all earlier ones: 76,000 of them
+// took 21 s.
 const maxDirectives = 16
 
 // maxAtRandom limits the entries of a section whose ARNs differ only in case. They match the same caller, and the
@@ -108,9 +109,9 @@ func checkAtRandom(keys index) error {
 }
 
 // checkUnfolded returns an error if a text is too large after each alias is replaced by the node that it stands for. It
-// decodes the text with yaml.v2 to count the nodes. yaml.v2 limits the share of nodes that come from aliases, so a text
-// of at most maxTokens tokens gives less than a million nodes. A text without a tag takes no memory again for an alias.
-// If yaml.v2 refuses the text, checkUnfolded returns nil.
+// decodes the text with yaml.v2 to count the nodes. yaml.v2 limits the share of nodes that come from aliases. In a text
+// with at most maxTokens tokens these are fewer than a million. They share the memory of their strings, but yaml.v2
+// decodes a scalar with the tag !!binary again for each alias. If yaml.v2 refuses the text, checkUnfolded returns nil.
 func checkUnfolded(text string) error {
 	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
 		return nil
@@ -122,7 +123,7 @@ func checkUnfolded(text string) error {
 	var u unfolding
 	u.add(value)
 	if u.nodes > maxTokens || u.bytes > maxUnfolded {
-		return fmt.Errorf("%w: its aliases stand for more than %d elements and keys or %d MiB", errExpensive, maxTokens, maxUnfolded>>20)
+		return fmt.Errorf("%w: with each alias replaced by the text that it stands for, it has more than %d elements, keys and values or %d MiB", errExpensive, maxTokens, maxUnfolded>>20)
 	}
 	return nil
 }

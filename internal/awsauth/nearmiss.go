@@ -69,7 +69,7 @@ func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	}
 	for _, f := range d.Accounts {
 		if !IsAccountID(f.Value) && strings.TrimLeft(digits(f.Value), "0") == strings.TrimLeft(want.Account, "0") {
-			s.add(f.At(), MissMalformed, "holds %q, which is not the account id %s, digit for digit", f.Value, want.Account)
+			s.add(f.At(), MissMalformed, "holds %q, but the account id is %s; write all 12 digits, in quotes", f.Value, want.Account)
 		}
 	}
 	for _, t := range d.Texts {
@@ -80,7 +80,7 @@ func (o *Object) NearMisses(canonicalARN string) []NearMiss {
 	}
 	for _, key := range d.DataKeys {
 		if !IsSection(key.Value) && contains(o.Data[key.Value], want) {
-			s.add(key.Position, MissUnread, "names it, but the authenticator does not read this key")
+			s.add(key.Position, MissUnread, "holds this ARN, but the authenticator does not read this key")
 		}
 	}
 	for _, key := range d.BinaryKeys {
@@ -184,7 +184,7 @@ func (s *search) differs(text string) (kind NearMissKind, why string) {
 	switch {
 	case same && arn.Partition == s.want.Partition && arn.Account == s.want.Account:
 		if _, ok := arn.SessionRole(); ok {
-			return MissSession, fmt.Sprintf("is an STS session of it, %q; write %s", text, s.want)
+			return MissSession, fmt.Sprintf("is the ARN of an STS session of this role, %q; write %s", text, s.want)
 		}
 		if _, ok := arn.WithoutPath(); ok {
 			return MissPath, fmt.Sprintf("is the same role with its path, %q; the ARN of a caller has no path: write %s", text, s.want)
@@ -261,10 +261,10 @@ func (s *search) text(t *Text) {
 	}
 	place := t.offsetPlace(t.Section.Path(), at)
 	if t.Trailing != nil && place.Line >= t.Trailing.Line && t.Trailing.Line > 0 {
-		s.add(place, MissUnread, "names it after the end of the list, which the authenticator does not read")
+		s.add(place, MissUnread, "holds this ARN after the end of the list, where the authenticator does not read it")
 		return
 	}
-	s.add(place, MissUnread, "names it %s, and the authenticator does not read it there", placeOf(t.raw, at))
+	s.add(place, MissUnread, "holds this ARN %s, where the authenticator does not read it", placeOf(t.raw, at))
 }
 
 // placeOf describes the place of an ARN that the authenticator does not read: in a comment, under a key, or
