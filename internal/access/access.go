@@ -2,7 +2,7 @@
 // aws-auth, and EKS access entries, which win over aws-auth. Only this package decides how a caller logs in, which
 // entries make admins and nodes, and which protected principals get their groups.
 //
-// The package is pure: it takes the map that the authenticator loads and the access entries, and returns values.
+// The package is pure: it takes the aws-auth that the authenticator loads and the access entries, and returns values.
 package access
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Masters is the group whose members may make every request. Kubernetes doesn't ask its authorizers about them, so they
-// can also repair RBAC.
+// Masters is the group whose members may make every request. The API server allows their requests before it asks its
+// authorizers, such as RBAC. So they can also repair RBAC.
 const Masters = "system:masters"
 
 // NodesGroup is the group that node authorization requires (kubernetes v1.36.3, pkg/auth/nodeidentifier).
@@ -37,9 +37,9 @@ type Certainty int
 
 // The degrees of certainty, in ascending order.
 const (
-	Never     Certainty = iota // no matching entry fulfils the condition
-	Sometimes                  // some matching entries fulfil the condition, and others don't
-	Always                     // all matching entries fulfil the condition
+	Never     Certainty = iota // no answer fulfils the condition, or there is no answer
+	Sometimes                  // some answers fulfil the condition, and others don't
+	Always                     // every answer fulfils the condition
 )
 
 // CertaintyOf returns how often a condition holds for the authenticator's answers. matches are the entries that the
@@ -135,7 +135,8 @@ func (p Protected) IsNode() bool { return slices.Contains(p.Groups, NodesGroup) 
 
 // Gets returns how often the authenticator's answer r gives the principal a group. An entry that admits only EC2
 // instances counts only for a principal that is protected as a node role. The group system:authenticated stands for the
-// ability to log in. For this group an entry through which nodes log in counts for every principal.
+// ability to log in. For this group an entry through which nodes log in counts for every principal, and an account of
+// mapAccounts counts, too.
 func (p Protected) Gets(r awsauth.Resolution, group string) Certainty {
 	login := group == awsauth.AuthenticatedGroup
 	if login && r.Mapped && len(r.Matches) == 0 {

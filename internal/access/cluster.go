@@ -22,11 +22,12 @@ const (
 )
 
 // AccessEntry is an EKS access entry. If a principal has one, the entries of aws-auth have no effect on the principal,
-// even if they give more (EKS user guide, "Grant IAM users access to Kubernetes with EKS access entries").
+// even if they give more (EKS user guide, "Grant IAM users access to Kubernetes with EKS access entries"). There are two
+// exceptions: a stale access entry, and the mode CONFIG_MAP.
 type AccessEntry struct { //nolint:revive // EKS calls it an access entry, and Entry would mean an entry of aws-auth
 	// PrincipalARN is the ARN of the role or user, with its path.
 	PrincipalARN string `json:"principalARN"`
-	// Type is STANDARD for people and tools. The other types are for nodes.
+	// Type is STANDARD for people and tools. The other types are for nodes. Type is empty if it is not known.
 	Type     string         `json:"type,omitempty"`
 	Username string         `json:"username,omitempty"`
 	Groups   []string       `json:"groups,omitempty"`
@@ -35,9 +36,9 @@ type AccessEntry struct { //nolint:revive // EKS calls it an access entry, and E
 	// Unknown lists the fields that could not be read: FieldUsername, FieldGroups, FieldPolicies, and FieldNode for the
 	// type. It is empty in a snapshot of the guard.
 	Unknown []string `json:"-"`
-	// Stale is the reason why the access entry matches no caller; empty if it matches its principal. EKS doesn't show
-	// that a principal was deleted and created again. Code that knows this from IAM sets Stale before it calls
-	// [Grants].
+	// Stale is the reason why the access entry matches no caller, because its principal was deleted. It is empty for
+	// other access entries, and if this is not known. EKS doesn't show that a principal was deleted. Code that knows
+	// this from IAM sets Stale before it calls [Grants].
 	Stale string `json:"-"`
 }
 
@@ -105,9 +106,9 @@ const ClusterAdminPolicy = "AmazonEKSClusterAdminPolicy"
 // and groups of their own.
 const TypeStandard = "STANDARD"
 
-// reservedPrefixes are the prefixes that EKS refuses in the usernames and groups of an access entry (EKS user guide, "Set a custom username
-// for EKS access entries"). For groups the guide names only system:, but EKS refuses the others too: "The kubernetes group name X is
-// invalid, it cannot start with Y".
+// reservedPrefixes are the prefixes that EKS refuses in the usernames and groups of an access entry (EKS user guide, "Set
+// a custom username for EKS access entries"). For groups the guide names only system:, but EKS refuses the others too:
+// "The kubernetes group name X is invalid, it cannot start with Y".
 var reservedPrefixes = []string{"system:", "eks:", "aws:", "amazon:", "iam:"}
 
 // ReservedPrefix returns the reserved prefix of a username or group, or "" if it has none. EKS refuses a name with such
@@ -121,8 +122,8 @@ func ReservedPrefix(name string) string {
 	return ""
 }
 
-// nodeTypes are the types of access entries for nodes. EKS gives their principals system:nodes and a username of the form
-// system:node:NAME (EKS user guide, "Create access entries").
+// nodeTypes are the types of access entries for nodes. EKS gives the principals of these access entries the group
+// system:nodes and a username of the form system:node:NAME (EKS user guide, "Create access entries").
 var nodeTypes = []string{"EC2_LINUX", "EC2_WINDOWS", "EC2", "FARGATE_LINUX", "HYBRID_LINUX", "HYPERPOD_LINUX"}
 
 // IsNode reports whether the access entry is for nodes.
@@ -150,8 +151,8 @@ func (e *AccessEntry) Lacks(groups []string) []string {
 	})
 }
 
-// nodeGroups are the groups that entries for nodes have in aws-auth. EKS gives an access entry for nodes the rights of its type instead
-// (EKS user guide, "Create access entries").
+// nodeGroups are the groups that entries for nodes have in aws-auth. EKS gives an access entry for nodes the rights of
+// its type instead (EKS user guide, "Create access entries").
 var nodeGroups = []string{NodesGroup, BootstrappersGroup, FargateProxyGroup, WindowsProxyGroup}
 
 // Cluster is the access that EKS shows for a cluster. It is safe for concurrent use. It must not be changed after its
@@ -200,7 +201,7 @@ func (e Entries) IgnoreAWSAuth() bool { return e.cluster != nil && e.cluster.Mod
 
 // Has reports whether a principal has an access entry that EKS uses. If so, the entries of aws-auth have no effect on
 // the principal. arn is the principal's ARN, or the ARN of a session. In the mode CONFIG_MAP EKS uses no access
-// entries.
+// entries. Has ignores [AccessEntry.Stale].
 func (e Entries) Has(arn string) bool {
 	key, ok := e.key(arn)
 	return ok && (e.declared[key] || e.get(key) != nil)
@@ -235,13 +236,14 @@ func (e Entries) get(key string) *AccessEntry {
 	return e.cluster.get(key)
 }
 
-// Admins returns the ARNs of the principals that are admins through their access entries. Declared access entries don't
-// count, because the guard doesn't know their access.
+// Admins returns the ARNs of the principals that are admins through access entries that EKS uses. Declared access
+// entries don't count, because the guard doesn't know which access they give.
 func (e Entries) Admins(adminGroups []string) (arns []string) {
 	return e.where(func(entry *AccessEntry) bool { return entry.IsAdmin(adminGroups) })
 }
 
-// Nodes returns the ARNs of the node roles with an access entry for nodes. Declared access entries don't count.
+// Nodes returns the ARNs of the node roles with an access entry for nodes that EKS uses. Declared access entries don't
+// count.
 func (e Entries) Nodes() (arns []string) { return e.where((*AccessEntry).IsNode) }
 
 func (e Entries) where(holds func(*AccessEntry) bool) (arns []string) {
@@ -258,7 +260,7 @@ func (e Entries) where(holds func(*AccessEntry) bool) (arns []string) {
 
 // InForce returns the principals for which the entries of aws-auth have an effect. These principals have no access
 // entry that EKS uses. The result is empty if aws-auth has no effect at all. InForce ignores declared access entries,
-// because the guard doesn't know whether they exist.
+// because a declaration does not prove that the access entry exists.
 func (e Entries) InForce(m *awsauth.Map) []awsauth.Principal {
 	switch {
 	case e.cluster == nil:

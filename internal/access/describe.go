@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// describedEntry has the fields of an access entry as the AWS CLI prints them (EKS API reference, AccessEntry).
+// describedEntry is an access entry as the AWS CLI prints it (EKS API reference, AccessEntry). It has only the fields that
+// DecodeEntries reads.
 type describedEntry struct {
 	PrincipalARN string          `json:"principalArn"`
 	Type         *string         `json:"type"`
@@ -19,7 +20,8 @@ type describedEntry struct {
 	CreatedAt    json.RawMessage `json:"createdAt"`
 }
 
-// describedPolicy is an access policy as aws eks list-associated-access-policies prints it (EKS API reference, AssociatedAccessPolicy).
+// describedPolicy is an access policy as aws eks list-associated-access-policies prints it (EKS API reference,
+// AssociatedAccessPolicy).
 type describedPolicy struct {
 	ARN   string `json:"policyArn"`
 	Scope struct {
@@ -35,17 +37,20 @@ type element struct {
 	Policies *[]describedPolicy `json:"associatedAccessPolicies"`
 }
 
-// DecodeEntries decodes access entries that the AWS CLI prints as JSON. The input is a list of values, or several
-// values that follow each other. A value is one of these:
+// DecodeEntries decodes access entries that the AWS CLI prints as JSON. The input is a list of elements, or several
+// elements and lists that follow each other. An element is one of these:
 //
 //   - the output of aws eks describe-access-entry, with or without its field accessEntry; it may also have the field
 //     associatedAccessPolicies
 //   - the output of aws eks list-associated-access-policies, which completes the access entry of its principal
 //
-// DecodeEntries combines several values for one principal, such as the pages of a list. The access entries are in the
-// order of the input. If the input lacks a field, the name of the field is in Unknown. DecodeEntries returns an error
-// for an empty input, because only a command that failed prints nothing. For a cluster without access entries the input
-// is an empty list.
+// DecodeEntries combines several elements for one principal, such as the pages of a list. The access entries are in the
+// order in which the input first has their principals. If the input lacks the username, the groups, the type or the
+// policies of an access entry, Unknown has the name of this field. The policies of an access entry for nodes never count
+// as unknown.
+//
+// DecodeEntries returns an error for an input of another form. It also returns an error for an empty input, because only
+// a command that failed prints nothing. For a cluster without access entries the input is an empty list.
 func DecodeEntries(src []byte) ([]AccessEntry, error) {
 	src = bytes.TrimPrefix(src, []byte("\ufeff")) // PowerShell writes a byte order mark
 	if len(bytes.TrimSpace(src)) == 0 {
@@ -83,7 +88,7 @@ type entryDecoder struct {
 	at      map[string]int // maps the ARN of a principal to the index in entries
 	// policyAt maps an access policy to its index in the access entry.
 	policyAt map[policyKey]int
-	count    int // the number of elements so far
+	count    int // the number of elements so far, which is also the index of the next element
 }
 
 // policyKey identifies an access policy by the index of its access entry and its ARN.
@@ -92,7 +97,7 @@ type policyKey struct {
 	arn   string
 }
 
-// fields tells which fields the input has for an access entry.
+// fields tells which fields the input has for an access entry. kind stands for the type.
 type fields struct{ kind, username, groups, policies bool }
 
 var errNoEntry = errors.New("has no principalArn; an element is the output of aws eks describe-access-entry")
@@ -181,7 +186,7 @@ func (d *describedEntry) created() time.Time {
 	return at
 }
 
-// The names of fields in Unknown.
+// The names of fields in Unknown of [AccessEntry], [Grant] and the output of kubectl awsauth get.
 const (
 	FieldUsername = "username"
 	FieldGroups   = "groups"

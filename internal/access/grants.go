@@ -11,21 +11,24 @@ import (
 // State is the effect of a grant.
 type State string
 
-// The states of a grant. In StateOK callers log in by the grant. In StateUnknown they may log in by it. In every other state
-// they don't.
+// The states of a grant. In StateOK callers log in by the grant. In StateUnknown they may log in by it. In every other
+// state they don't.
 const (
 	StateOK           State = "ok"
 	StateShadowed     State = "shadowed"     // callers log in by another grant of the same principal
-	StateNeverMatches State = "neverMatches" // no caller has the ARN
+	StateNeverMatches State = "neverMatches" // no caller has its ARN or account and fulfils its conditions
 	StateDropped      State = "dropped"      // the authenticator does not load it
-	StateStale        State = "stale"        // the principal was deleted
+	StateStale        State = "stale"        // the principal was deleted, and may have been created again
 	StateIgnored      State = "ignored"      // the authentication mode excludes its source
-	StateUnknown      State = "unknown"      // a part of the cluster can't be read
+	StateUnknown      State = "unknown"      // a section, a part of the cluster or a fact of IAM is not known
 )
 
-// Grant is an element of a source of access: an access entry, an element of mapRoles or mapUsers, or an account of mapAccounts.
+// Grant is an element of a source of access: an access entry, an element of mapRoles or mapUsers, or an account of
+// mapAccounts. It can also be an ARN in a part of aws-auth that the authenticator does not read, or a whole section
+// that can't be evaluated or decoded.
 type Grant struct {
-	// Principal is the ARN as the source has it, or an account of mapAccounts. It is empty if the element names none.
+	// Principal is the ARN as the source has it, or an account of mapAccounts. For an element with the key sso it is the
+	// pattern of the ARNs of its roles. It is empty if the element names no principal, and for a whole section.
 	Principal string
 	Source    Source
 	// Username and Groups are those of the source, and may hold templates. For an account of mapAccounts they are
@@ -37,7 +40,7 @@ type Grant struct {
 	// Reason is the reason why the state is not StateOK, or why the authenticator's answer is random. Otherwise it is
 	// empty.
 	Reason string
-	// At is the position of an element in aws-auth. Index is the index of an access entry in the cluster's list.
+	// At is the position of a grant of aws-auth. Index is the index of an access entry in the cluster's list.
 	At    awsauth.Position
 	Index int
 	// Unknown lists the fields that can't be determined, by their names in the JSON output of kubectl awsauth get.
@@ -50,7 +53,7 @@ type Grant struct {
 // may then log in by the grant.
 func (g *Grant) HasEffect() bool { return g.State == StateOK || g.State == StateUnknown }
 
-// IsNode reports whether callers log in as nodes by the grant.
+// IsNode reports whether the grant is for nodes and has an effect.
 func (g *Grant) IsNode() bool { return g.node && g.HasEffect() }
 
 // AllowsAll reports whether the grant itself allows everything, by the group system:masters or by the cluster admin
@@ -73,9 +76,9 @@ func CallerKey(arn string) string {
 }
 
 // Grants lists the grants of a cluster, including those by which no caller logs in. First come the access entries, and
-// then the elements of aws-auth in the order in which the authenticator searches them. d is aws-auth, and may be nil.
-// If cluster is nil, the states are those of a cluster without access entries. An empty mode of the cluster counts as
-// API_AND_CONFIG_MAP.
+// then the grants of aws-auth in the order in which the authenticator searches the sections. d is aws-auth, and may be
+// nil. If cluster is nil, the states are those of a cluster without access entries. An empty mode of the cluster counts
+// as API_AND_CONFIG_MAP.
 func Grants(d *awsauth.Document, cluster *Cluster) []Grant {
 	var list []Grant
 	if cluster != nil {
@@ -102,7 +105,8 @@ func (g *Grant) precede(entries Entries) {
 	case entries.IgnoreAWSAuth():
 		g.State, g.Reason = StateIgnored, "the cluster's authentication mode is API, so aws-auth has no effect"
 	case g.State == StateOK && g.Source != SourceMapAccounts:
-		if e := entries.Get(g.Principal); e != nil && e.Stale == "" { // a stale access entry matches no caller, so the authenticator asks aws-auth
+		// A stale access entry matches no caller, so the authenticator asks aws-auth.
+		if e := entries.Get(g.Principal); e != nil && e.Stale == "" {
 			g.State, g.Reason = StateShadowed, "the principal has the access entry "+e.PrincipalARN+", which wins over aws-auth"
 		}
 	}
@@ -139,7 +143,7 @@ func unmatched(arn awsauth.ARN, err error) string {
 	return ""
 }
 
-// documentGrants returns the grants of aws-auth as if there were no access entries.
+// documentGrants returns the grants of aws-auth, with the states that they have without access entries.
 func documentGrants(d *awsauth.Document) []Grant {
 	inForce := make(map[*awsauth.Entry]*awsauth.Principal)
 	principals := d.Map.Principals()
@@ -222,7 +226,7 @@ func neverMatches(e *awsauth.Entry) string {
 		return "the role's ARN has a path, and STS leaves it out; the authenticator searches for " + role.String()
 	}
 	if !e.HasSessions() && e.OnlyInstances() {
-		return InstancesOnly(e.Path()) + ", and an IAM user is not an EC2 instance"
+		return InstancesOnly(e.Path()) + ", and a user is not an EC2 instance"
 	}
 	return ""
 }
@@ -261,7 +265,7 @@ func unreadGrants(d *awsauth.Document, s awsauth.Section) []Grant {
 		reason := "the authenticator does not read this part of " + string(s)
 		lost := d.Map.LoadError(s) != nil
 		if lost {
-			reason = "the authenticator loads nothing from " + string(s) + ", because it can't decode it"
+			reason = "the authenticator loads nothing from " + string(s) + ", because it can't decode the text"
 		}
 		for _, arn := range t.UnreadARNs() {
 			list = append(list, Grant{Principal: arn.Value, Source: Source(s), State: StateDropped, Reason: reason, At: arn.Position})

@@ -53,7 +53,7 @@ func NewCaller(arn string) Caller {
 
 // User is the user that the authenticator returns to the API server for a caller.
 type User struct {
-	// Username and Groups hold a template only if its value is not known. The value of {{EC2PrivateDNSName}} is never
+	// Username and Groups hold a template of the authenticator only if its value is not known. The value of {{EC2PrivateDNSName}} is never
 	// known, because it comes from the EC2 API. The session name and the id of the access key may be unknown, see
 	// [awsauth.Caller].
 	Username string
@@ -83,7 +83,8 @@ type Login struct {
 // Login returns the result of a caller's login. m is the loaded aws-auth. The authenticator asks the access entries
 // first. If one of them matches, the authenticator doesn't ask aws-auth, even if the access entry doesn't admit the
 // caller (aws-iam-authenticator v0.7.18, pkg/server/server.go, doMapping). If a principal was deleted and created
-// again, its access entry matches no caller. Login doesn't know this, because EKS doesn't show it.
+// again, its access entry matches no caller. Login ignores this: code that knows it, see [AccessEntry.Stale], must leave
+// out the access entry.
 func (e Entries) Login(m *awsauth.Map, c Caller) Login {
 	if _, err := awsauth.Canonicalize(c.ARN); err != nil {
 		return Login{Reason: "the authenticator refuses the ARN: " + err.Error()}
@@ -122,8 +123,9 @@ func loginBy(r awsauth.Resolution, c awsauth.Caller) Login {
 	return l
 }
 
-// render sets Admitted, and adds the users that the caller can be: one for each entry that may answer and that admits
-// the caller. name names the first entry in the reason of a refusal.
+// render sets Admitted, and adds the users that the caller can be, from each of the entries that admits the caller. The
+// entries are those with which the authenticator may answer. If none admits the caller, render also sets Reason, in
+// which name stands for the first entry.
 func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) {
 	l.Admitted = CertaintyOf(entries, func(e *awsauth.Entry) bool { return e.Admits(c) })
 	if l.Admitted == Never {
@@ -140,7 +142,7 @@ func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) 
 	}
 }
 
-// InstancesOnly returns the message that only EC2 instances can log in with an entry. name names the entry in the
+// InstancesOnly returns the message that only EC2 instances can log in with an entry. name stands for the entry in the
 // message.
 func InstancesOnly(name string) string {
 	return fmt.Sprintf("only EC2 instances can log in with %s, because it uses %s", name, awsauth.InstanceTemplate)
@@ -150,7 +152,7 @@ func (u User) equal(other User) bool {
 	return u.Username == other.Username && slices.Equal(u.Groups, other.Groups)
 }
 
-// String returns the user in one line.
+// String returns the user in one line, such as "admin" [system:masters, ops].
 func (u User) String() string {
 	return fmt.Sprintf("%q [%s]", u.Username, strings.Join(u.Groups, ", "))
 }
