@@ -13,15 +13,15 @@ import (
 const kubeSystem = awsauth.Namespace
 
 // PathsToAdmin returns the ways in which a subject that is not an admin can become one. Each way is the text of a
-// request that the subject may make, such as "bind clusterroles". The ways come from the Kubernetes documentation,
-// "Role Based Access Control Good Practices":
+// request that the subject may make, such as "bind clusterroles". The ways are:
 //
 //   - change RBAC beyond the subject's own rights
 //   - act as an admin: impersonate one, or create a token of its service account
 //   - write aws-auth
 //
-// withAWSAuth tells whether aws-auth has an effect in the cluster. If it is false, writing aws-auth is not among the
-// ways. PathsToAdmin ignores the rights to create pods and to read Secrets, which many users need.
+// The first two come from the Kubernetes documentation, "Role Based Access Control Good Practices". PathsToAdmin ignores
+// the other rights on that page, such as those to create pods and to read Secrets, which many users need. withAWSAuth
+// tells whether aws-auth has an effect in the cluster. If it is false, writing aws-auth is not among the ways.
 func (p *Policy) PathsToAdmin(s Subject, withAWSAuth bool) []string {
 	bindings := p.Bindings(s)
 	may := func(r Request) bool { _, ok := allows(bindings, r); return ok }
@@ -110,9 +110,9 @@ func (o objects) first(holds func(string) bool) (name string, ok bool) {
 	return "", false
 }
 
-// mayEscalate reports whether the bindings let the subject give a role rights that the subject doesn't have. resource
-// is roles or clusterroles. namespace is the namespace of the role, and "" for a ClusterRole. The subject needs the
-// verb escalate, and must be able to change the same role.
+// mayEscalate reports whether the bindings let the subject give an existing role rights that the subject doesn't have.
+// resource is roles or clusterroles. namespace is the namespace of the role, and "" for a ClusterRole. The subject needs
+// the verb escalate, and must be able to change the same role.
 func mayEscalate(bindings []Binding, resource, namespace string) bool {
 	r := Request{Group: rbacv1.GroupName, Resource: resource, Namespace: namespace}
 	return allowedObjects(bindings, r, "escalate").meets(allowedObjects(bindings, r, "update", "patch"))
@@ -132,7 +132,8 @@ func (p *Policy) mayBind(bindings []Binding, resource, namespace string) bool {
 }
 
 // impersonates returns a request with which the subject can impersonate an admin, or "" if the bindings allow no such
-// request. kind is the resource to impersonate, such as groups.
+// request. kind is the resource to impersonate, such as groups. A user or service account counts as an admin only if its
+// own name has a binding for everything; impersonates doesn't know the groups of users.
 func (p *Policy) impersonates(bindings []Binding, kind string) string {
 	request, allowed := impersonate+" "+kind, Request{Resource: kind}
 	isAdmin := func(name string) bool { return p.AllowsEverything(Subject{Usernames: []string{name}}) }
@@ -156,7 +157,8 @@ func (p *Policy) impersonates(bindings []Binding, kind string) string {
 	return ""
 }
 
-// isAdminAccount reports whether a service account in kube-system may do everything.
+// isAdminAccount reports whether a service account in kube-system may make every request for resources. It ignores the
+// rights that the groups of the service account give.
 func (p *Policy) isAdminAccount(name string) bool {
 	return p.AllowsEverything(Subject{Usernames: []string{"system:serviceaccount:" + kubeSystem + ":" + name}})
 }

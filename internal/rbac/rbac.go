@@ -2,9 +2,9 @@
 // subject is an admin or can become one.
 //
 // The package is pure: it takes the objects of RBAC and returns values. It reproduces the RBAC authorizer of kubernetes
-// v1.36.3 (pkg/registry/rbac/validation/rule.go, pkg/apis/rbac/v1/evaluation_helpers.go), because no module exports
-// this authorizer. It doesn't know the rights that other authorizers give, such as those of nodes and of EKS access
-// policies.
+// v1.36.3 (pkg/registry/rbac/validation/rule.go, pkg/apis/rbac/v1/evaluation_helpers.go), because none of the modules
+// that Kubernetes publishes for other programs has this authorizer. It doesn't know the rights that other authorizers
+// give, such as those of nodes and of EKS access policies.
 package rbac
 
 import (
@@ -25,8 +25,8 @@ type Objects struct {
 	RoleBindings        []rbacv1.RoleBinding
 }
 
-// Subject is a user. If the username is not certain, as for an unknown session, it has several usernames. The subject
-// has a right if at least one of its usernames has it.
+// Subject is a user. If the username is not certain, as for an unknown session, the subject has several usernames. The
+// subject has a right if at least one of its usernames or groups has the right.
 type Subject struct {
 	Usernames []string
 	// Groups are all groups, including system:authenticated.
@@ -114,7 +114,8 @@ func NewPolicy(o Objects) *Policy {
 }
 
 // index records a binding under each of its subjects. binding is an index in p.bindings, and namespace is the namespace
-// of the binding. A ServiceAccount that names no namespace belongs to this namespace.
+// of the binding. A ServiceAccount that names no namespace belongs to this namespace. In a ClusterRoleBinding there is
+// none, so index ignores such a ServiceAccount.
 func (p *Policy) index(binding int, namespace string, subjects []rbacv1.Subject) {
 	for _, s := range subjects {
 		switch s.Kind {
@@ -194,18 +195,18 @@ type Request struct {
 	Namespace string
 }
 
-// everything stands for every request for resources: a rule that allows everything allows each such request.
+// everything is the request that a rule allows if and only if the rule allows every request for resources.
 var everything = Request{Verb: rbacv1.VerbAll, Group: rbacv1.APIGroupAll, Resource: rbacv1.ResourceAll}
 
 // AllowsEverything reports whether a subject may make every request for resources. This is so if the subject is in
-// system:masters, or if a ClusterRoleBinding gives it a rule for all verbs, API groups and resources.
+// system:masters, or if a ClusterRoleBinding gives the subject a rule for all verbs, API groups and resources.
 // SubjectAccessReview gives the same answer for the verb * on the resource *.
 func (p *Policy) AllowsEverything(s Subject) bool {
 	_, ok := p.Allows(s, everything)
 	return ok
 }
 
-// Allows reports whether a subject may make a request, and returns the binding that allows it. For members of
+// Allows reports whether a subject may make a request, and returns the first binding that allows the request. For members of
 // system:masters it returns the zero Binding, because the API server allows them everything before it asks RBAC
 // (kubernetes v1.36.3, pkg/kubeapiserver/authorizer/config.go).
 func (p *Policy) Allows(s Subject, r Request) (Binding, bool) {
@@ -230,7 +231,7 @@ func (r Request) matches(rule rbacv1.PolicyRule) bool {
 	return r.matchesObjects(rule) && (len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, r.Name))
 }
 
-// matchesObjects reports whether a rule allows the request for at least one object.
+// matchesObjects reports whether a rule allows the request for at least one object. It ignores the name in the request.
 func (r Request) matchesObjects(rule rbacv1.PolicyRule) bool {
 	return has(rule.Verbs, r.Verb) && has(rule.APIGroups, r.Group) && r.matchesResource(rule.Resources)
 }

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// builtin maps each API group to its resources that the API server itself serves in Kubernetes 1.30 to 1.37. The
-// resources users and groups exist only for impersonation.
+// builtin maps API groups to the resources that the API server itself serves in Kubernetes 1.30 to 1.37. It lacks some
+// resources that are off by default. The resource events is only that of the core group. The resources users and groups
+// exist only for impersonation.
 var builtin = map[string]string{
 	"":                             "bindings componentstatuses configmaps endpoints events limitranges namespaces nodes persistentvolumeclaims persistentvolumes pods podtemplates replicationcontrollers resourcequotas secrets serviceaccounts services users groups",
 	"admissionregistration.k8s.io": "mutatingadmissionpolicies mutatingadmissionpolicybindings mutatingwebhookconfigurations validatingadmissionpolicies validatingadmissionpolicybindings validatingwebhookconfigurations",
@@ -30,7 +31,7 @@ var builtin = map[string]string{
 	"storage.k8s.io":               "csidrivers csinodes csistoragecapacities storageclasses volumeattachments volumeattributesclasses",
 }
 
-// shortNames maps the short names of common resources to their full names.
+// shortNames maps the short names of common resources, such as those that kubectl accepts, to their full names.
 var shortNames = map[string]string{
 	"cj": "cronjobs", "cm": "configmaps", "crd": "customresourcedefinitions", "deploy": "deployments", "ds": "daemonsets", "ep": "endpoints",
 	"hpa": "horizontalpodautoscalers", "ing": "ingresses", "netpol": "networkpolicies", "no": "nodes", "ns": "namespaces",
@@ -39,8 +40,8 @@ var shortNames = map[string]string{
 }
 
 // ParseRequest parses a request in the form of kubectl auth can-i: VERB RESOURCE or VERB RESOURCE/NAME. A resource that
-// the API server doesn't serve itself needs its API group, as in certificates.cert-manager.io. The resource * stands
-// for all resources of all groups.
+// builtin lacks, such as a custom resource, needs its API group, as in certificates.cert-manager.io. The resource *
+// stands for all resources of all groups.
 func ParseRequest(text string) (Request, error) {
 	words := strings.Fields(text)
 	if len(words) != 2 {
