@@ -178,7 +178,7 @@ func misplacedSection(object map[string]any) (field, problem string) {
 	_, complete := sectionIn(data) // if data has a section, another field may hold the YAML anchor of this section
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if section, ok := sectionIn(map[string]any{key: nil}); ok {
-			return key, section + " is beside data, and kubectl refuses this field; move it below data"
+			return key, section + " is not below data, and kubectl refuses this field; move it below data"
 		}
 		below, _ := object[key].(map[string]any)
 		section, ok := sectionIn(below)

@@ -56,7 +56,7 @@ func TestParseManifests(t *testing.T) {
 		"a section elsewhere": {
 			named + "mapUsers: a\ndata: {mapRoles: a}\n---\n" + named + "spec: {maproles: a}\n---\nkind: ConfigMap\napiVersion: v1\nmetadata:\n  name: aws-auth\n  data:\n    mapRoles: a\n---\n" + named + "x: {mapRoles: a}\ndata: {mapUsers: b}\n",
 			[]string{
-				"4:1: error: kubectl does not apply this aws-auth: mapUsers is beside data, and kubectl refuses this field; move it below data",
+				"4:1: error: kubectl does not apply this aws-auth: mapUsers is not below data, and kubectl refuses this field; move it below data",
 				"10:1: error: kubectl does not apply this aws-auth: maproles is below spec, and kubectl refuses this field; move it below data",
 				"14:1: error: kubectl does not apply this aws-auth: data is below metadata, and kubectl refuses this field; move data to the beginning of the line",
 				"19: ",

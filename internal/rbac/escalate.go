@@ -57,7 +57,8 @@ func (p *Policy) PathsToAdmin(s Subject, withAWSAuth bool) []string {
 	return list
 }
 
-// objects is the set of objects for which bindings allow a request.
+// objects is the set of objects for which bindings allow a request. If all is set, it has every object. Otherwise it has
+// the objects whose names are mapped to true.
 type objects struct {
 	all   bool
 	names map[string]bool
