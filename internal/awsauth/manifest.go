@@ -170,9 +170,9 @@ func inapplicable(object map[string]any) (field, problem string) {
 }
 
 // misplacedSection returns a top-level field in the wrong place, and the problem. The field has the name of a section,
-// or it holds a section, directly or below a key data. If data has a section, or if the field is binaryData, a field of
-// the second kind is not a problem. kubectl refuses a misplaced field, because it refuses unknown fields by default (kubernetes v1.37.2,
-// kubectl, --validate=strict). misplacedSection returns "" for both if there is no such field.
+// or it holds a section, directly or below a key data. A field of the second kind is not a problem if data has a section,
+// or if the field is binaryData. kubectl refuses a misplaced field, because it refuses unknown fields by default
+// (kubernetes v1.37.2, kubectl, --validate=strict). misplacedSection returns "" for both if there is no such field.
 func misplacedSection(object map[string]any) (field, problem string) {
 	data, _ := object["data"].(map[string]any)
 	_, complete := sectionIn(data) // if data has a section, another field may hold the YAML anchor of this section

@@ -173,7 +173,7 @@ func (s *search) names(value string) bool {
 }
 
 // differs describes the difference between an entry's ARN and the caller's. why is "" if the ARNs are equal or differ
-// in more than one respect.
+// in more than one respect, and for a malformed ARN that doesn't name the caller.
 func (s *search) differs(text string) (kind NearMissKind, why string) {
 	arn, err := ParseARN(text)
 	if err != nil {

@@ -281,7 +281,8 @@ func plainEnd(text string, at int, value string) (end int, ok bool) {
 }
 
 // blockEnd returns the end of a literal or folded scalar, without the line break at its end. header is the offset of
-// its header. Empty lines after the scalar belong to it only if the header has a plus sign.
+// its header. A line of spaces after the scalar belongs to it if the header has a plus sign, or if the line has more
+// spaces than the indentation of the scalar.
 func blockEnd(text string, header int, value string) int {
 	end := header + wordLen(text, header)
 	keep := strings.Contains(text[header:end], "+")
