@@ -12,8 +12,8 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
-// Masters is the group whose members may make every request. The API server allows their requests before it asks its
-// authorizers, such as RBAC. So they can also repair RBAC.
+// Masters is the group whose members may make every request. The API server allows their requests before it asks any
+// other authorizer, such as RBAC. So they can also repair RBAC.
 const Masters = "system:masters"
 
 // NodesGroup is the group that node authorization requires (kubernetes v1.36.3, pkg/auth/nodeidentifier).

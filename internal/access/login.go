@@ -53,9 +53,9 @@ func NewCaller(arn string) Caller {
 
 // User is the user that the authenticator returns to the API server for a caller.
 type User struct {
-	// Username and Groups hold a template of the authenticator only if its value is not known. The value of {{EC2PrivateDNSName}} is never
-	// known, because it comes from the EC2 API. The session name and the id of the access key may be unknown, see
-	// [awsauth.Caller].
+	// Username and Groups hold a template of the authenticator only if its value is not known. The value of
+	// {{EC2PrivateDNSName}} is never known, because it comes from the EC2 API. The session name and the id of the
+	// access key may be unknown, see [awsauth.Caller].
 	Username string
 	// Groups are in the order of the entry. The API server adds system:authenticated.
 	Groups []string
@@ -123,9 +123,9 @@ func loginBy(r awsauth.Resolution, c awsauth.Caller) Login {
 	return l
 }
 
-// render sets Admitted, and adds the users that the caller can be, from each of the entries that admits the caller. The
-// entries are those with which the authenticator may answer. If none admits the caller, render also sets Reason, in
-// which name stands for the first entry.
+// render sets Admitted, and adds the users that the caller can be, from each entry that admits the caller. The entries
+// are those with which the authenticator may answer. If none admits the caller, render also sets Reason, in which name
+// stands for the first entry.
 func (l *Login) render(entries []*awsauth.Entry, c awsauth.Caller, name string) {
 	l.Admitted = CertaintyOf(entries, func(e *awsauth.Entry) bool { return e.Admits(c) })
 	if l.Admitted == Never {

@@ -30,8 +30,8 @@ type AccessChange struct {
 
 // DiffAccess compares the effective access of two versions. First come the principals of the old version, in its order.
 // Then come the principals that only the new version has, in its order, the accounts that the change removes, and the
-// accounts that the change adds. DiffAccess leaves out a principal if both versions have the same number of entries for it,
-// with the same usernames and sets of groups in the same order.
+// accounts that the change adds. DiffAccess leaves out a principal if both versions have the same number of entries for
+// it, with the same usernames and sets of groups in the same order.
 func DiffAccess(before, after *Map) []AccessChange {
 	var changes []AccessChange
 	for _, p := range before.Principals() {

@@ -255,8 +255,8 @@ func IsAccountID(id string) bool {
 }
 
 // Canonicalize turns the ARN of a caller, as STS GetCallerIdentity returns it, into the ARN that the authenticator
-// searches for (pkg/arn/arn.go, Canonicalize). It turns the ARN of an STS session into that of its role, and returns
-// every other ARN that the authenticator accepts unchanged. An error means that the authenticator refuses the caller
+// searches for (pkg/arn/arn.go, Canonicalize). It turns the ARN of an STS session into that of its role. An ARN of
+// another kind that the authenticator accepts stays unchanged. An error means that the authenticator refuses the caller
 // without a search.
 func Canonicalize(arn string) (string, error) {
 	parts, ok := splitARN(arn)

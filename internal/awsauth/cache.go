@@ -13,9 +13,9 @@ const (
 	maxCachedBytes = 2 << 20
 )
 
-// Cache holds decoded sections by their name and text. The old version of a change is usually the new version of an earlier
-// change, so its sections are decoded already. The zero Cache is empty and ready to use. Its methods may be called
-// concurrently. A nil Cache stores nothing.
+// Cache holds decoded sections by their name and text. The old version of a change is usually the new version of an
+// earlier change, so its sections are decoded already. The zero Cache is empty and ready to use. Its methods may be
+// called concurrently. A nil Cache stores nothing.
 type Cache struct {
 	mu       sync.Mutex
 	sections []cached // in the order of their last use

@@ -206,9 +206,9 @@ func (p *Policy) AllowsEverything(s Subject) bool {
 	return ok
 }
 
-// Allows reports whether a subject may make a request, and returns the first binding that allows the request. For members of
-// system:masters it returns the zero Binding, because the API server allows them everything before it asks RBAC
-// (kubernetes v1.36.3, pkg/kubeapiserver/authorizer/config.go).
+// Allows reports whether a subject may make a request, and returns the first binding that allows the request. For
+// members of system:masters it returns the zero Binding, because the API server allows them everything before it asks
+// RBAC (kubernetes v1.36.3, pkg/kubeapiserver/authorizer/config.go).
 func (p *Policy) Allows(s Subject, r Request) (Binding, bool) {
 	if slices.Contains(s.Groups, access.Masters) {
 		return Binding{}, true

@@ -31,7 +31,7 @@ var builtin = map[string]string{
 	"storage.k8s.io":               "csidrivers csinodes csistoragecapacities storageclasses volumeattachments volumeattributesclasses",
 }
 
-// shortNames maps the short names of common resources, such as those that kubectl accepts, to their full names.
+// shortNames maps the short names that kubectl accepts for common resources to the full names of these resources.
 var shortNames = map[string]string{
 	"cj": "cronjobs", "cm": "configmaps", "crd": "customresourcedefinitions", "deploy": "deployments", "ds": "daemonsets", "ep": "endpoints",
 	"hpa": "horizontalpodautoscalers", "ing": "ingresses", "netpol": "networkpolicies", "no": "nodes", "ns": "namespaces",
@@ -40,8 +40,8 @@ var shortNames = map[string]string{
 }
 
 // ParseRequest parses a request in the form of kubectl auth can-i: VERB RESOURCE or VERB RESOURCE/NAME. A resource that
-// builtin lacks, such as a custom resource, needs its API group, as in certificates.cert-manager.io. The resource *
-// stands for all resources of all groups.
+// ParseRequest doesn't know, such as a custom resource, needs its API group, as in certificates.cert-manager.io. The
+// resource * stands for all resources of all groups.
 func ParseRequest(text string) (Request, error) {
 	words := strings.Fields(text)
 	if len(words) != 2 {
