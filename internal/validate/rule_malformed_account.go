@@ -64,6 +64,9 @@ func accountHint(text string) string {
 		}
 		return r
 	}, text)
+	if len(digits) > maxHintAccounts*12 {
+		return "write each account as an element of its own: a dash and 12 digits in quotes"
+	}
 	if len(digits) > 12 && len(digits)%12 == 0 {
 		return "write " + strings.Join(elements(digits), " and ") + ", each after a dash"
 	}
@@ -81,9 +84,12 @@ func accountHint(text string) string {
 	return "write the 12 digits of the account in quotes"
 }
 
-// elements cuts the digits of several accounts into account ids in quotes, at most ten.
+// maxHintAccounts limits the accounts in a hint.
+const maxHintAccounts = 10
+
+// elements cuts the digits of several accounts into account ids in quotes.
 func elements(digits string) (list []string) {
-	for len(digits) >= 12 && len(list) < 10 {
+	for len(digits) >= 12 {
 		list, digits = append(list, "\""+digits[:12]+"\""), digits[12:]
 	}
 	return list

@@ -16,7 +16,7 @@ func sessionMaking(template, want string) (session string, ok bool) {
 	}
 	for end := at + 2; end <= len(want) && end-at <= 64 && sessionRune(want[end-1]) && sessionRune(want[at]); end++ {
 		session := want[at:end]
-		if strings.NewReplacer("{{SessionName}}", session, "{{SessionNameRaw}}", session).Replace(template) == want {
+		if strings.NewReplacer("{{SessionName}}", strings.ReplaceAll(session, "@", "-"), "{{SessionNameRaw}}", session).Replace(template) == want {
 			return session, true
 		}
 	}
