@@ -21,6 +21,10 @@ const maxTokens = 60_000
 // a text of 127 KiB into 1.7 GiB of memory.
 const maxUnfolded = 4 << 20
 
+// maxBinary limits the bytes that the scalars with the tag !!binary of a section may have after its aliases are unfolded.
+// yaml.v2 decodes such a scalar again for each alias, so 2,000 aliases turned a text of 95 KiB into 266 MiB of memory.
+const maxBinary = 32 << 20
+
 // maxDirectives limits the lines of a section whose first character other than white space is a percent sign. YAML has
 // two directives, and aws-auth needs neither. Both YAML readers compare each %TAG with all earlier ones: 76,000 of them
 // took 21 s.
@@ -108,10 +112,20 @@ func checkAtRandom(keys index) error {
 	return nil
 }
 
+// checkBinary returns an error if the scalars with the tag !!binary of a text may have more than maxBinary bytes after each
+// alias is replaced by the node that it stands for. It decodes nothing: it takes each asterisk as an alias of a scalar that
+// is as long as the text. A text without an exclamation mark has no tag.
+func checkBinary(text string) error {
+	if strings.Contains(text, "!") && strings.Contains(text, "&") && strings.Count(text, "*")*len(text) > maxBinary {
+		return fmt.Errorf("%w: it has tags, and its aliases may stand for more than %d MiB of !!binary values", errExpensive, maxBinary>>20)
+	}
+	return nil
+}
+
 // checkUnfolded returns an error if a text is too large after each alias is replaced by the node that it stands for. It
 // decodes the text with yaml.v2 to count the nodes. yaml.v2 limits the share of nodes that come from aliases. In a text
-// with at most maxTokens tokens these are fewer than a million. They share the memory of their strings, but yaml.v2
-// decodes a scalar with the tag !!binary again for each alias. If yaml.v2 refuses the text, checkUnfolded returns nil.
+// with at most maxTokens tokens these are fewer than a million. They share the memory of their strings, except scalars
+// with the tag !!binary, which checkBinary limits. If yaml.v2 refuses the text, checkUnfolded returns nil.
 func checkUnfolded(text string) error {
 	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
 		return nil

@@ -1,6 +1,7 @@
 package awsauth_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -35,6 +36,10 @@ func TestLimits(t *testing.T) {
 		{"aliases of a long text", entry + "- &a " + strings.Repeat("x", 10_000) + "\n" + strings.Repeat("- *a\n", 500), false},
 		{"aliases of many nodes", entry + "- &a [" + strings.Repeat("x,", 50) + "]\n" + strings.Repeat("- *a\n", 1400), false},
 		{"aliases", entry + "- &a [" + strings.Repeat("x,", 500) + "]\n" + strings.Repeat("- *a\n", 20), true},
+		{"aliases of a binary text", entry + "- &a !!binary " + strings.Repeat("eHh4", 5_000) + "\n" + strings.Repeat("- *a\n", 1_400), false},
+		{"aliases of a binary text with a verbatim tag", entry + "- &a !<tag:yaml.org,2002:binary> " + strings.Repeat("eHh4", 5_000) + "\n" + strings.Repeat("- *a\n", 1_400), false},
+		{"a few aliases of a binary text", entry + "- &a !!binary " + strings.Repeat("eHh4", 5_000) + "\n" + strings.Repeat("- *a\n", 100), true},
+		{"asterisks, ampersands and exclamation marks in comments", entry + strings.Repeat("# *** R&D! ***\n", 300), true},
 		{"ARNs that differ in case only", entry + inEveryCase(65), false},
 		{"a few ARNs that differ in case only", entry + inEveryCase(64), true},
 		{"an ampersand, a star, and a tail that yaml.v3 cannot scan", "# & *\n" + entry + "...\n@\n", true},
@@ -45,6 +50,35 @@ func TestLimits(t *testing.T) {
 		if known != test.known || r.Mapped != test.known {
 			t.Errorf("%s: known is %t, and want %t: %+v, lost: %v", test.about, known, test.known, r, m.LoadError(awsauth.MapRoles))
 		}
+	}
+}
+
+// TestBinaryAccountsAreLimited checks that aliases of a binary account are not decoded one by one, and that a few are.
+func TestBinaryAccountsAreLimited(t *testing.T) {
+	accounts := func(aliases int) string {
+		return "- &a !!binary " + strings.Repeat("eHh4", 5_000) + "\n" + strings.Repeat("- *a\n", aliases)
+	}
+	if err := object("", "", accounts(1_400)).Load().Unknown(awsauth.MapAccounts); err == nil {
+		t.Error("1,400 aliases of a binary account are decoded")
+	}
+	if err := object("", "", accounts(100)).Load().Unknown(awsauth.MapAccounts); err != nil {
+		t.Errorf("100 aliases: %v", err)
+	}
+}
+
+// TestBinaryAliasesTakeLittleMemory checks that aliases of a binary text are refused before they are decoded: yaml.v2 made
+// 266 MiB of such a text.
+func TestBinaryAliasesTakeLittleMemory(t *testing.T) {
+	text := "- &a !!binary " + strings.Repeat("eHh4", 20_000) + "\n" + strings.Repeat("- *a\n", 2_000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m := object(text, "", "").Load()
+	runtime.ReadMemStats(&after)
+	if m.Unknown(awsauth.MapRoles) == nil {
+		t.Error("the text is decoded")
+	}
+	if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 64 {
+		t.Errorf("it took %d MiB", mib)
 	}
 }
 

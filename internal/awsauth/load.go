@@ -153,6 +153,9 @@ func newMap(sections map[Section]section) *Map {
 
 // loadSection decodes the text of a section. The text must not be skippable.
 func loadSection(s Section, text string) section {
+	if err := checkBinary(text); err != nil {
+		return section{text: text, lost: err}
+	}
 	if s != MapAccounts { // in mapAccounts, a list of strings, an alias stands for one text only
 		if err := checkUnfolded(text); err != nil {
 			return section{text: text, lost: err}

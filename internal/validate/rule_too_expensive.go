@@ -10,7 +10,8 @@ var tooExpensive = &Rule{
 	Doc: `
 The webhook decodes mapRoles, mapUsers and mapAccounts within limits of time and memory. The three keys together may
 have at most 60,000 elements and keys. Each of them may have at most 16 lines that begin with a percent sign,
-aliases that expand to 4 MiB, and 64 entries whose ARNs differ only in case. No ordinary list of entries that fits
+aliases that expand to 4 MiB, and 64 entries whose ARNs differ only in case. If a text has tags, such as !!binary,
+the number of its asterisks times its size may be at most 32 MiB. No ordinary list of entries that fits
 into a ConfigMap of 1 MiB reaches these limits. For a text over a limit the webhook can't compute the effective
 access, so it refuses the text.
 

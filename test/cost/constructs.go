@@ -76,6 +76,8 @@ func aliasConstructs() []construct {
 		repeat("aliases of a list", "- &a [x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x,x]\n", "- *a\n", ""),
 		repeat("aliases of a long text", "- &a "+strings.Repeat("x", 1000)+"\n", "- *a\n", ""),
 		repeat("aliases of a longer text", "- &a "+strings.Repeat("x", 10_000)+"\n", "- *a\n", ""),
+		repeat("aliases of a binary text", "- &a !!binary "+strings.Repeat("eHh4", 10_000)+"\n", "- *a\n", ""),
+		repeat("groups by aliases of a binary text", "- &a !!binary "+strings.Repeat("eHh4", 100_000)+"\n", "- {rolearn: x%d, groups: [*a]}\n", ""),
 		repeat("groups by an alias", "- &g [system:masters]\n", "- {rolearn: x%d, groups: *g}\n", ""),
 		repeat("groups by an alias of many", "- &g ["+strings.Repeat("g,", 500)+"g]\n", "- {rolearn: x%d, groups: *g}\n", ""),
 		repeat("anchor and alias alternate", "", "- &a%d x\n- *a%[1]d\n", ""),
