@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	yamlv2 "go.yaml.in/yaml/v2"
+	"go.yaml.in/yaml/v3"
 )
 
 // maxTokens limits the number of elements, keys and flow values in the text of all sections of an object together. If a
@@ -140,6 +141,41 @@ func checkUnfolded(text string) error {
 		return fmt.Errorf("%w: with each alias replaced by the text that it stands for, it has more than %d elements, keys and values or %d MiB", errExpensive, maxTokens, maxUnfolded>>20)
 	}
 	return nil
+}
+
+// maxUnfoldedDocument limits the bytes of a document of a file after each alias is replaced by the value that it stands
+// for, because the decoder of kubectl writes such a document as JSON. A text of 500 KiB took more than 6 GiB.
+const maxUnfoldedDocument = 64 << 20
+
+// unfolds reports whether a document of a file has at most maxUnfoldedDocument bytes after each alias is replaced. If
+// yaml.v3 can't read the document, unfolds takes each asterisk as an alias of a value that is as long as the document.
+func unfolds(text string) bool {
+	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
+		return true
+	}
+	var document yaml.Node
+	if !hasDocument(yaml.NewDecoder(strings.NewReader(text)), &document) {
+		return strings.Count(text, "*")*len(text) <= maxUnfoldedDocument
+	}
+	return unfoldedBytes(&document, make(map[*yaml.Node]int)) <= maxUnfoldedDocument
+}
+
+// unfoldedBytes returns the number of bytes of a node after each alias is replaced, or a number over maxUnfoldedDocument
+// if there are more. known has the results for other nodes.
+func unfoldedBytes(n *yaml.Node, known map[*yaml.Node]int) int {
+	if size, ok := known[n]; ok {
+		return size
+	}
+	known[n] = 0 // for a node that holds an alias of itself, which the decoder refuses
+	size := len(n.Value) + 1
+	if n.Kind == yaml.AliasNode {
+		size = unfoldedBytes(n.Alias, known)
+	}
+	for _, c := range n.Content {
+		size = min(size+unfoldedBytes(c, known), maxUnfoldedDocument+1)
+	}
+	known[n] = size
+	return size
 }
 
 // unfolding counts the nodes of a decoded text and the bytes of its strings, until one of them is over its limit.

@@ -93,6 +93,10 @@ func (r *sourceReader) fail(offset int, format string, args ...any) {
 func (r *sourceReader) decode(c rawDocument) (value any, ok bool) {
 	data := []byte(c.text)
 	if !c.json {
+		if !unfolds(c.text) {
+			r.errs = append(r.errs, r.errorAt(c.start(), "with each alias replaced by the value that it stands for, the document has more than %d MiB; write fewer aliases", maxUnfoldedDocument>>20))
+			return nil, false
+		}
 		data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")) // kubectl's line reader does the same
 		var err error
 		if data, err = kubectlyaml.YAMLToJSON(data); err != nil {

@@ -104,3 +104,25 @@ func TestSourceError(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestAliasesOfFilesAreLimited checks that a document is refused before its aliases are replaced, if it would be too large, and that
+// ordinary aliases are read.
+func TestAliasesOfFilesAreLimited(t *testing.T) {
+	document := func(size, aliases int) string {
+		return "x: &a " + strings.Repeat("x", size) + "\ny: [" + strings.Repeat("*a,", aliases) + "]\n"
+	}
+	for _, test := range []struct {
+		about, text string
+		ok          bool
+	}{
+		{"a few aliases", document(1000, 100), true},
+		{"many aliases of a long text", document(100_000, 1000), false},
+		{"aliases of aliases", "a: &a [" + strings.Repeat("x,", 1000) + "]\nb: &b [" + strings.Repeat("*a,", 1000) + "]\nc: [" + strings.Repeat("*b,", 1000) + "]\n", false},
+		{"asterisks that are no aliases", "a: &a x\nb: |\n" + strings.Repeat("  *** "+strings.Repeat("x", 1000)+"\n", 500), true},
+	} {
+		sources, errs := awsauth.ReadSources([]byte(test.text))
+		if ok := len(sources) == 1 && len(errs) == 0; ok != test.ok {
+			t.Errorf("%s: got %d documents and the errors %v", test.about, len(sources), errs)
+		}
+	}
+}
