@@ -31,7 +31,7 @@ type port struct {
 func listen(ctx context.Context, name, address string, handler http.Handler, log *slog.Logger) (*port, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("serving %s: %w", name, err)
+		return nil, fmt.Errorf("serving the %s port: %w", name, err)
 	}
 	log.Info("serving", "port", name, "address", listener.Addr().String())
 	return &port{name: name, listener: limitConnections(listener, maxPlainConnections, maxPlainConnections), server: &http.Server{
@@ -61,10 +61,10 @@ func (p *port) serve(ctx context.Context) error {
 		stopped <- err
 	}()
 	if err := p.server.Serve(p.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving %s: %w", p.name, err)
+		return fmt.Errorf("serving the %s port: %w", p.name, err)
 	}
 	if err := <-stopped; err != nil {
-		return fmt.Errorf("closing the port for %s: %w", p.name, err)
+		return fmt.Errorf("closing the %s port: %w", p.name, err)
 	}
 	return nil
 }

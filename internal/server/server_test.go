@@ -255,7 +255,7 @@ func TestPortInUseEndsTheProcess(t *testing.T) {
 			args = append(args, flag, address)
 		}
 		status, _, log := run(t, args...)
-		want := `"serving ` + port + `: listen tcp ` + taken.Addr().String() + `: bind: address already in use"`
+		want := `"serving the ` + port + ` port: listen tcp ` + taken.Addr().String() + `: bind: address already in use"`
 		if status != 1 || !strings.Contains(log, want) {
 			t.Errorf("%s: status %d, no %s in\n%s", port, status, want, log)
 		}

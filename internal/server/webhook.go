@@ -91,7 +91,7 @@ func newReviews(ctx context.Context, o *Options, certs servingcert.Source, handl
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(o.host, strconv.Itoa(o.port)))
 	if err != nil {
-		return nil, fmt.Errorf("serving the webhook: %w", err)
+		return nil, fmt.Errorf("serving the webhook port: %w", err)
 	}
 	r := &reviews{listener: limitConnections(listener, maxConnections, maxPerSource), delay: o.ShutdownDelay, certs: certs, log: log}
 	mux := http.NewServeMux()
@@ -194,7 +194,7 @@ func (r *reviews) serve(ctx context.Context) error {
 	r.serving.Store(true)
 	if err := r.server.ServeTLS(r.listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
 		r.serving.Store(false)
-		return fmt.Errorf("serving the webhook: %w", err)
+		return fmt.Errorf("serving the webhook port: %w", err)
 	}
 	if err := <-stopped; err != nil {
 		return fmt.Errorf("waiting for the last reviews: %w", err)
