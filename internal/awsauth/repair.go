@@ -151,7 +151,7 @@ func (t *Text) repairTypographic(offset int) repair {
 }
 
 // plainFor returns the plain text that replaces a typographic character. rest is the text after the character. plainFor
-// adds a space after a colon, and after the dash for a bullet, if rest does not begin with a space.
+// adds a space after a colon, and after a dash that replaces a bullet, if rest does not begin with a space.
 func plainFor(c Typographic, rest string) string {
 	if c.Write == ":" && !strings.HasPrefix(rest, " ") {
 		return ": "

@@ -72,7 +72,7 @@ func (w *walker) addLists(found map[awsauth.Section]awsauth.Path, names []string
 	w.Objects = append(w.Objects, Object{Object: o, Line: line, Lists: lists, tool: w.tool})
 }
 
-// isList reports whether a value is a list of entries of a section, or the text of such a list.
+// isList reports whether a value looks like a list of entries of a section, or like the text of such a list.
 func isList(s awsauth.Section, value any) bool {
 	switch value := value.(type) {
 	case string:

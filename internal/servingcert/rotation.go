@@ -20,7 +20,7 @@ type RotationInput struct {
 // Step is a kind of change of the Secret. The log contains this name.
 type Step string
 
-// The steps. Only the step withdraw removes a replaced CA from the caBundle.
+// The steps. Only the step withdraw removes a replaced CA that has not expired from the caBundle.
 const (
 	StepNone     Step = ""
 	StepFirst    Step = "first"    // creates the first CA; no replica serves yet

@@ -13,7 +13,7 @@ var reservedUsername = &Rule{
 	Title:    "a username belongs to Kubernetes, EKS or AWS",
 	Doc: `
 EKS uses usernames that begin with eks:, and the guard admits every change by EKS. So a principal with such a
-username could change aws-auth without a review. The components of Kubernetes use usernames that begin with system:,
+username could change aws-auth without a refusal. The components of Kubernetes use usernames that begin with system:,
 and some of these have rights of their own. Entries may use only system:node:, for nodes. The caller who assumes a
 role chooses the session name, so {{SessionName}} before a colon can become any of these prefixes. AWS reserves the
 prefixes aws:, amazon: and iam:. For these the rule only warns.
