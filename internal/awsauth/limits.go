@@ -113,11 +113,17 @@ func checkAtRandom(keys index) error {
 	return nil
 }
 
+// mayHaveAliases reports whether a text has the characters that every alias and its anchor begin with. They can also stand
+// in comments and scalars.
+func mayHaveAliases(text string) bool {
+	return strings.Contains(text, "*") && strings.Contains(text, "&")
+}
+
 // checkBinary returns an error if the scalars with the tag !!binary of a text may have more than maxBinary bytes after each
 // alias is replaced by the node that it stands for. It decodes nothing: it takes each asterisk as an alias of a scalar that
 // is as long as the text. A text without an exclamation mark has no tag.
 func checkBinary(text string) error {
-	if strings.Contains(text, "!") && strings.Contains(text, "&") && strings.Count(text, "*")*len(text) > maxBinary {
+	if strings.Contains(text, "!") && mayHaveAliases(text) && strings.Count(text, "*")*len(text) > maxBinary {
 		return fmt.Errorf("%w: it has tags, and its aliases may stand for more than %d MiB of !!binary values", errExpensive, maxBinary>>20)
 	}
 	return nil
@@ -128,7 +134,7 @@ func checkBinary(text string) error {
 // with at most maxTokens tokens these are fewer than a million. They share the memory of their strings, except scalars
 // with the tag !!binary, which checkBinary limits. If yaml.v2 refuses the text, checkUnfolded returns nil.
 func checkUnfolded(text string) error {
-	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
+	if !mayHaveAliases(text) {
 		return nil
 	}
 	var value any
@@ -150,7 +156,7 @@ const maxUnfoldedDocument = 64 << 20
 // unfolds reports whether a document of a file has at most maxUnfoldedDocument bytes after each alias is replaced. If
 // yaml.v3 can't read the document, unfolds takes each asterisk as an alias of a value that is as long as the document.
 func unfolds(text string) bool {
-	if !strings.Contains(text, "*") || !strings.Contains(text, "&") {
+	if !mayHaveAliases(text) {
 		return true
 	}
 	var document yaml.Node

@@ -176,8 +176,8 @@ func readFleet[T any](ctx context.Context, a *app, targets []target, f *fleetFla
 	return list, nil
 }
 
-// runFleet calls [fleet.Run] with the limits of the flags, and shows the progress on standard error. unit says what the n reads are for, in
-// the plural: clusters or regions.
+// runFleet calls [fleet.Run] with the limits of the flags, and shows the progress on standard error. unit is the plural noun for
+// the n things to read: clusters or regions.
 func runFleet[T any](ctx context.Context, a *app, f *fleetFlags, unit string, n int, read func(context.Context, int) (T, error)) ([]fleet.Result[T], error) {
 	progress := newFleetProgress(a.stderr, unit, n)
 	defer progress.clear()

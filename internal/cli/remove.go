@@ -12,6 +12,10 @@ import (
 	"github.com/awsauth-guard/awsauth-guard/internal/awsauth"
 )
 
+// forceHelp is the part of the help text that the commands with --force share.
+const forceHelp = `--force sets its reason as the annotation awsauth-guard.io/break-glass. If you have no right to break the
+glass, the webhook refuses the edit.`
+
 // editHelp is the part of the help text that the commands for editing share.
 const editHelp = `Without -f the command changes the live aws-auth of the current context, in these steps:
   1. It shows the access that each principal gains or loses, and the findings of the rules for the edit.
@@ -25,8 +29,7 @@ With --cluster-name it also reads the authentication mode of the EKS cluster. In
 effect: the command changes nothing and prints the command for the access entry. Without --cluster-name a
 note says that the mode is not known.
 
---force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
-annotation only from a requester who may break the glass.`
+` + forceHelp
 
 type removeOptions struct {
 	editOptions

@@ -43,8 +43,7 @@ rollback works in these steps:
   4. It sends the edit to the API server, which calls the webhook as for any edit. The edit fails if
      aws-auth changed in the meantime. The edit changes only data, binaryData and the annotation of --force.
 
---force sets its reason as the annotation awsauth-guard.io/break-glass. The webhook accepts the
-annotation only from a requester who may break the glass.
+` + forceHelp + `
 
 rollback does not impersonate: it can't know which group is the bypass, and its edit must reach the
 webhook. To write a version through the bypass, run:

@@ -158,7 +158,7 @@ func (d *decoder) checkOverrides(groups []string) {
 		case group == "system:serviceaccounts" || strings.HasPrefix(group, "system:serviceaccounts:"):
 			d.report(line, path, "%q contains service accounts, which can't override the guard; write a group of people", group)
 		case group == "system:authenticated" || group == "system:unauthenticated":
-			d.report(line, path, "%q is not a group of chosen people; write a group of the people who may override the guard", group)
+			d.report(line, path, "%q is too wide; write a group of only the people who may override the guard", group)
 		}
 	}
 }

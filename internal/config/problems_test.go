@@ -150,7 +150,7 @@ guard.yaml:4: restore.maxPerHour: is -1; write a number from 1 to 60`},
 `, `
 guard.yaml:5: overrides.groups[0]: "system:serviceaccounts" contains service accounts, which can't override the guard; write a group of people
 guard.yaml:6: overrides.groups[1]: "system:serviceaccounts:kube-system" contains service accounts, which can't override the guard; write a group of people
-guard.yaml:7: overrides.groups[2]: "system:authenticated" is not a group of chosen people; write a group of the people who may override the guard
+guard.yaml:7: overrides.groups[2]: "system:authenticated" is too wide; write a group of only the people who may override the guard
 guard.yaml:8: overrides.groups[3]: is an empty name; write a group`,
 		},
 		{"a field in another case", head + "admingroups: [a]\n", `guard.yaml:3: admingroups: is not a field; write adminGroups`},

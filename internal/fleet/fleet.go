@@ -12,7 +12,8 @@ import (
 const (
 	// MaxClusters limits the number of clusters of one run, to limit memory.
 	MaxClusters = 2000
-	// MaxRegions limits the number of pairs of account and region whose clusters one run lists. A region that can't be listed counts as a cluster.
+	// MaxRegions limits the number of pairs of account and region whose clusters one run lists. A region that can't be listed counts as a
+	// cluster.
 	MaxRegions = MaxClusters
 	// DefaultConcurrency is the number of clusters that are read at the same time, and MaxConcurrency is the highest number that a user
 	// can set. terraform apply also makes 10 operations at the same time.

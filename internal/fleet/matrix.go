@@ -107,9 +107,9 @@ type Matrix struct {
 	OwnAccount bool
 }
 
-// OwnAccount stands for the account of the cluster in the ARNs of principals, if the clusters are in several accounts. Without it
-// the same role in two accounts would be two rows. Suffix stands for the random suffix of a role of IAM Identity
-// Center, which differs between accounts.
+// OwnAccount stands for the account of the cluster in the ARNs of principals, if the clusters are in several accounts. Without it the
+// same role in two accounts would be two rows. Suffix stands for the random suffix of a role of IAM Identity Center, which differs between
+// accounts.
 const (
 	OwnAccount = "ACCOUNT"
 	Suffix     = "SUFFIX"
